@@ -1,0 +1,78 @@
+"""What ffprobe's description of a picture stream means: which one to show, its rate, rotation, alpha and colours."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from sam2_cog.frame_archive import check_size, unreadable
+
+DEFAULT_RATE = Fraction(24)  # frames a second where the source has no rate of its own
+
+_MATRICES = {  # ffprobe's names to swscale's
+    "bt709": "bt709",
+    "smpte170m": "bt601",
+    "bt470bg": "bt601",
+    "fcc": "fcc",
+    "smpte240m": "smpte240m",
+    "bt2020nc": "bt2020",
+    "bt2020c": "bt2020",
+}
+_NOT_YUV = ("rgb", "bgr", "gbr", "pal8", "gray", "mono", "ya8", "ya16")
+_WITH_ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8")
+
+
+def picture_stream(path: Path, streams: list[dict[str, Any]]) -> dict[str, Any]:
+    """The stream to show: no cover picture or thumbnail, and among several the one marked as default.
+
+    Raises:
+        UnreadableVideo: there is none, or its size is beyond what is allowed.
+    """
+    pictures = [
+        stream
+        for stream in streams
+        if stream.get("codec_type") == "video"
+        and not stream["disposition"].get("attached_pic")
+        and not stream["disposition"].get("timed_thumbnails")
+    ]
+    if not pictures:
+        raise unreadable(path, "has sound but no picture" if streams else "has no picture")
+    stream = max(pictures, key=lambda candidate: candidate["disposition"].get("default", 0))
+    check_size(path, int(stream.get("width", 0)), int(stream.get("height", 0)))
+    return stream
+
+
+def nominal_rate(stream: dict[str, Any]) -> Fraction:
+    """The header's frame rate; 24 where it has none that could be one."""
+    for name in ("r_frame_rate", "avg_frame_rate"):
+        above, _, below = str(stream.get(name, "0/0")).partition("/")
+        if int(below or 0) and 0 < Fraction(int(above), int(below)) <= 1000:
+            return Fraction(int(above), int(below))
+    return DEFAULT_RATE
+
+
+def rotation(stream: dict[str, Any]) -> int:
+    """Degrees clockwise by which ffmpeg turns the frame for display: 0, 90, 180 or 270.
+
+    0 as well for an oblique angle, by which ffmpeg turns the picture within a frame of the same size.
+    """
+    angles = [data["rotation"] for data in stream.get("side_data_list", ()) if "rotation" in data]
+    clockwise = -float(angles[0]) if angles else 0.0  # ffprobe counts the other way round
+    quarters = round(clockwise / 90)
+    return quarters * 90 % 360 if abs(clockwise - quarters * 90) < 1 else 0
+
+
+def has_alpha(stream: dict[str, Any]) -> bool:
+    """Whether the frames carry an alpha plane."""
+    marked = stream.get("tags", {}).get("alpha_mode") == "1"  # VP8 and VP9 in WebM
+    return marked or str(stream.get("pix_fmt")).startswith(_WITH_ALPHA)
+
+
+def yuv_matrix(stream: dict[str, Any]) -> str:
+    """swscale's name of the YUV matrix, empty for RGB and grey.
+
+    As tagged; without a tag as players choose it: BT.709 from 1280 pixels wide or 577 high, else BT.601.
+    """
+    if any(letters in str(stream.get("pix_fmt")) for letters in _NOT_YUV):
+        return ""
+    large = int(stream["width"]) >= 1280 or int(stream["height"]) > 576
+    return _MATRICES.get(str(stream.get("color_space")), "bt709" if large else "bt601")

@@ -1,0 +1,568 @@
+"""Clips of every kind through the real ffmpeg: frames in = frames out, times kept, colours kept, bad files refused."""
+
+import os
+import random
+import subprocess
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam2_cog import frame_archive, video
+from sam2_cog.errors import UnreadableVideo
+from sam2_cog.video import VideoInfo, probe, read_frames
+from tests.media import (
+    LOSSLESS,
+    encode_image,
+    frame_number,
+    frame_zip,
+    numbered_frames,
+    probe_times,
+    set_rotation,
+    write_clip,
+    write_zip,
+)
+
+COUNT = 24
+FRAMES = numbered_frames(COUNT)
+UNEVEN: list[Any] = [0, 40, 90, 100, 500, 540, *range(600, 600 + 33 * (COUNT - 6), 33)]
+EVEN = [1000 * index / 24 for index in range(COUNT)]
+HUNDREDTHS = [40.0 * index for index in range(COUNT)]
+CLOSED = ("-qp", "0", "-g", "8", "-bf", "3")
+EXACT = 2  # levels of 255: what is lost in 8-bit YUV and back
+CHROMA = 128  # subsampled or few colours on a card with hard edges: of these only order and times are asked
+
+
+def with_alpha(frames: np.ndarray) -> np.ndarray:
+    ramp = np.broadcast_to(np.linspace(1, 254, frames.shape[2]).astype(np.uint8)[:, None], (*frames.shape[:3], 1))
+    return np.concatenate([frames, ramp], axis=3)
+
+
+def turned(path: Path, clockwise: int) -> Path:
+    stored = np.rot90(FRAMES, clockwise // 90, (1, 2))  # anticlockwise, to be undone by the player
+    return set_rotation(write_clip(path, stored, pix_fmt="yuv444p", options=CLOSED), clockwise)
+
+
+def x264(**options: int) -> tuple[str, ...]:
+    return (
+        "-qp",
+        "4",
+        "-x264-params",
+        ":".join(f"{name.replace('_', '-')}={value}" for name, value in options.items()),
+    )
+
+
+def cut(path: Path) -> Path:
+    """An edit list: packets from a key frame on, of which the first seven are not to be shown."""
+    whole = write_clip(path.with_name("whole.mp4"), FRAMES, pix_fmt="yuv444p", options=CLOSED, audio_seconds=1)
+    command = ["ffmpeg", "-v", "error", "-ss", "0.625", "-i", str(whole), "-c", "copy", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def with_cover(path: Path) -> Path:
+    clip = write_clip(path.with_name("bare.mp4"), FRAMES, pix_fmt="yuv444p", options=CLOSED)
+    cover = path.with_name("cover.png")
+    Image.fromarray(255 - FRAMES[0]).save(cover)
+    command = ["ffmpeg", "-v", "error", "-i", cover, "-i", clip, "-map", "0", "-map", "1", "-c", "copy"]
+    subprocess.run([*map(str, command), "-disposition:v:0", "attached_pic", str(path)], check=True)
+    return path
+
+
+def grown(path: Path) -> Path:
+    """The picture doubles its size in mid-stream."""
+    large = FRAMES[12:].repeat(2, axis=1).repeat(2, axis=2)
+    parts = [write_clip(path.with_name(f"{len(part[0])}.h264"), part, pix_fmt="yuv444p", options=CLOSED)
+             for part in (FRAMES[:12], large)]  # fmt: skip
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of clip: what writes it, and what must come out of it again."""
+
+    file: str
+    make: Callable[[Path], Path]
+    levels: int
+    times_ms: list[float]
+    frames: np.ndarray
+
+
+def case(file: str, levels: int = EXACT, times: list[float] = EVEN, frames: np.ndarray = FRAMES, **how: Any) -> Case:
+    """A clip of `frames`, or of `source` in their place; `make` writes it, else `write_clip` with the other options."""
+    source = how.pop("source", frames)
+    defaults = {"pix_fmt": "yuv444p", "options": CLOSED}
+    make = how.pop("make", None) or (lambda path: write_clip(path, source, **{**defaults, **how}))
+    return Case(file, make, levels, times, frames)
+
+
+RAW = {**LOSSLESS, "options": ()}
+OPEN_GOP = x264(open_gop=1, keyint=8, bframes=3, scenecut=0, b_adapt=0)
+HEVC = ("-x265-params", "open-gop=1:keyint=8:scenecut=0:log-level=error")
+VP9 = ("-lossless", "1", "-cpu-used", "8", "-g", "9")
+VP8 = ("-auto-alt-ref", "1", "-lag-in-frames", "9", "-b:v", "2M")
+LATE = [1500 + ms for ms in EVEN]
+SMALL = numbered_frames(COUNT, 65, 49)
+RGBA = with_alpha(FRAMES)
+MOVING = np.stack([np.roll(frame, 3 * number, axis=0) for number, frame in enumerate(numbered_frames(COUNT, 64, 64))])
+MOVING[:, :22] = numbered_frames(COUNT, 64, 64)[:, :22]
+
+CASES = {
+    "rgb": case("a.mkv", 0, **RAW),
+    "bt601": case("a.mp4", audio_seconds=1),
+    "bt601-full": case("a.mp4", matrix="smpte170m", full_range=True),
+    "bt709": case("a.mp4", matrix="bt709", full_range=False),
+    "bt709-full": case("a.mp4", matrix="bt709", full_range=True),
+    "10-bit": case("a.mp4", pix_fmt="yuv444p10le"),
+    "4:2:0": case("a.mp4", CHROMA, pix_fmt="yuv420p"),
+    "open-gop": case("a.mkv", CHROMA, pix_fmt="yuv420p", options=OPEN_GOP),
+    "refresh": case("a.mkv", CHROMA, frames=MOVING, pix_fmt="yuv420p", options=x264(intra_refresh=1, keyint=8)),
+    "hevc": case("a.mp4", CHROMA, pix_fmt="yuv420p", codec="libx265", options=HEVC),
+    "vp9": case("a.webm", codec="libvpx-vp9", options=VP9),
+    "vp8-hidden": case("a.webm", CHROMA, pix_fmt="yuv420p", codec="libvpx", options=VP8),
+    "uneven-mp4": case("a.mp4", times=UNEVEN, times_ms=UNEVEN),
+    "uneven-mkv": case("a.mkv", 0, UNEVEN, times_ms=UNEVEN, **RAW),
+    "late-mp4": case("a.mp4", times=LATE, start_ms=1500, audio_seconds=3),
+    "late-mkv": case("a.mkv", 0, LATE, start_ms=1500, **RAW),
+    "long-sound": case("a.mp4", audio_seconds=4),
+    "turned-90": case("a.mp4", make=lambda path: turned(path, 90)),
+    "turned-180": case("a.mp4", make=lambda path: turned(path, 180)),
+    "turned-270": case("a.mov", make=lambda path: turned(path, 270)),
+    "65x49": case("a.mp4", frames=SMALL),
+    "one-frame": case("a.mp4", times=EVEN[:1], frames=FRAMES[:1]),
+    "alpha-qtrle": case("a.mov", 0, source=RGBA, codec="qtrle", pix_fmt="argb", options=()),
+    "alpha-png": case("a.mov", 0, source=RGBA, codec="png", pix_fmt="rgba", options=()),
+    "alpha-prores": case("a.mov", source=RGBA, codec="prores_ks", pix_fmt="yuva444p10le", options=("-qscale:v", "1")),
+    "alpha-vp9": case("a.webm", CHROMA, source=RGBA, codec="libvpx-vp9", pix_fmt="yuva420p", options=("-b:v", "3M")),
+    "gif": case("a.gif", CHROMA, HUNDREDTHS, codec="gif", pix_fmt="rgb8", rate=25, options=()),
+    "apng": case("a.png", 0, HUNDREDTHS, codec="apng", pix_fmt="rgb24", rate=25, options=("-f", "apng")),
+    "avi": case("a.avi", 0, **RAW),
+    "transport": case("a.ts", times=[1400 + ms for ms in EVEN]),  # ffmpeg begins them at 1.4 s
+    "edit-list": case("a.mp4", times=EVEN[: COUNT - 15], frames=FRAMES[15:], make=cut),
+    "cover": case("a.mp4", make=with_cover),
+    "zip": case("a.zip", 0, make=lambda path: frame_zip(path, FRAMES)),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A clip of the table, probed and read from end to end."""
+
+    case: Case
+    info: VideoInfo
+    frames: list[video.Frame]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def reading(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Reading:
+    row = CASES[request.param]
+    info = probe(row.make(tmp_path_factory.mktemp("clip") / row.file))
+    return Reading(row, info, list(read_frames(info)))
+
+
+def difference(images: np.ndarray, expected: np.ndarray) -> int:
+    return int(np.abs(images.astype(int) - expected.astype(int)).max())
+
+
+def images_of(info: VideoInfo, start: int = 0, stop: int | None = None) -> np.ndarray:
+    return np.stack([frame.image for frame in read_frames(info, start, stop)])
+
+
+def test_frames_times_and_colours_come_through(reading: Reading) -> None:
+    info, frames, expected = reading.info, reading.frames, reading.case.frames
+    images = np.stack([frame.image for frame in frames])
+    assert (info.width, info.height) == (expected.shape[2], expected.shape[1])
+    assert info.frame_count == len(frames) == len(expected)
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert [frame_number(image) for image in images] == [frame_number(image) for image in expected]
+    assert difference(images, expected) <= reading.case.levels
+    assert [1000 * frame.time_seconds for frame in frames] == pytest.approx(reading.case.times_ms, abs=1)
+    assert info.frame_times == pytest.approx([frame.time_seconds for frame in frames], abs=1e-9)
+    assert images.dtype == np.uint8 and all(frame.image.flags.c_contiguous for frame in frames)
+
+
+def test_a_window_has_the_pixels_of_the_full_read(reading: Reading) -> None:
+    count = reading.info.frame_count
+    for start in {8, 13, count - 1} & set(range(count)):
+        stop = min(start + 3, count)
+        window = list(read_frames(reading.info, start, stop))
+        assert [frame.index for frame in window] == list(range(start, stop))
+        for frame in window:
+            assert np.array_equal(frame.image, reading.frames[frame.index].image), frame.index
+
+
+def test_the_facts_of_a_clip(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", FRAMES, rate=Fraction(30000, 1001), options=CLOSED, audio_seconds=4)
+    info = probe(str(path))
+    assert (info.width, info.height, info.codec, info.frame_count) == (64, 48, "h264", COUNT)
+    assert info.frame_rate == Fraction(30000, 1001)
+    assert info.duration_seconds == pytest.approx(COUNT * 1001 / 30000, abs=1e-3)
+    assert (info.has_audio, info.has_alpha, info.rotation, info.start_seconds) == (True, False, 0, 0)
+    assert list(info.seek_points) == [0, 8, 16]
+    assert info.frame_times == pytest.approx(probe_times(path), abs=1e-6)
+    silent = probe(turned(tmp_path / "b.mp4", 90))
+    assert (silent.has_audio, silent.rotation, silent.width, silent.height) == (False, 90, 64, 48)
+    assert hash(info) != hash(silent) and info == probe(path)
+    with pytest.raises(ValueError, match="read-only"):
+        info.pts[0] = 1
+
+
+def test_rate_of_uneven_frames_is_their_average(tmp_path: Path) -> None:
+    info = probe(write_clip(tmp_path / "a.mp4", FRAMES, options=CLOSED, times_ms=UNEVEN))
+    assert float(info.frame_rate) == pytest.approx(1000 * (COUNT - 1) / UNEVEN[-1], rel=1e-3)
+
+
+def test_a_late_picture_keeps_its_distance_to_the_sound(tmp_path: Path) -> None:
+    beside = probe(write_clip(tmp_path / "a.mp4", FRAMES, options=CLOSED, start_ms=1500, audio_seconds=3))
+    assert beside.frame_times[0] - beside.start_seconds == pytest.approx(1.5, abs=1e-3)
+    alone = probe(write_clip(tmp_path / "a.mkv", FRAMES, start_ms=1500, **LOSSLESS))
+    assert alone.frame_times[0] - alone.start_seconds == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize(("width", "matrix"), [(1279, "bt601"), (1280, "bt709")])
+def test_untagged_colours_go_by_size(tmp_path: Path, width: int, matrix: str) -> None:
+    frames = np.full((1, 16, width, 3), (20, 200, 30), np.uint8)
+    coded = "bt709" if matrix == "bt709" else "smpte170m"
+    tagged = write_clip(tmp_path / "a.mkv", frames, codec="ffv1", pix_fmt="yuv444p", matrix=coded)
+    bare = tmp_path / "b.avi"  # a container without colour tags
+    subprocess.run(["ffmpeg", "-v", "error", "-i", str(tagged), "-c", "copy", str(bare)], check=True)
+    info = probe(bare)
+    assert info.yuv_matrix == matrix
+    assert difference(images_of(info), frames) <= EXACT
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "nv12"])
+def test_subsampled_colours_are_right_within_a_patch(tmp_path: Path, pix_fmt: str) -> None:
+    patches = np.random.default_rng(4).integers(0, 256, (1, 16, 16, 3), np.uint8)
+    frames = patches.repeat(16, axis=1).repeat(16, axis=2)
+    how: dict[str, Any] = {"pix_fmt": pix_fmt, "matrix": "bt709", "full_range": False, "options": ("-qp", "0")}
+    images = images_of(probe(write_clip(tmp_path / "a.mp4", frames, **how)))
+    assert difference(images[:, 8::16, 8::16], patches) <= EXACT
+
+
+@pytest.mark.parametrize("pattern", ["a.h264", "a.mkv"])
+def test_a_change_of_size_within_the_stream(tmp_path: Path, pattern: str) -> None:
+    path = grown(tmp_path / "a.h264")
+    if pattern != path.name:
+        subprocess.run(["ffmpeg", "-v", "error", "-r", "24", "-i", str(path), "-c", "copy", str(tmp_path / pattern)])
+    info = probe(tmp_path / pattern)
+    images = images_of(info)
+    assert [frame_number(image) for image in images] == list(range(COUNT))
+    assert np.array_equal(images_of(info, 9, 15), images[9:15])
+
+
+def test_windows_start_at_the_nearest_key_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = probe(write_clip(tmp_path / "a.mp4", FRAMES, options=CLOSED))
+    commands: list[list[str]] = []
+    original = video.running
+
+    def spy(command: list[str], path: Path) -> Any:
+        commands.append(command)
+        return original(command, path)
+
+    monkeypatch.setattr(video, "running", spy)
+    images_of(info, 18, 20)
+    assert len(commands) == 1 and commands[0][commands[0].index("-ss") + 1] == "0.666667"
+
+
+def test_a_wrong_index_does_not_give_wrong_frames(tmp_path: Path) -> None:
+    info = probe(write_clip(tmp_path / "a.mp4", FRAMES, options=CLOSED))
+    late = info.pts.copy()
+    late[8] = info.pts[-1]  # a seek to frame 8 now lands behind it
+    wrong = replace(info, pts=late, seek_points=np.array([0, 8]))
+    assert [frame_number(image) for image in images_of(wrong, 9, 12)] == [9, 10, 11]
+
+
+@pytest.fixture(scope="module")
+def plain_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return write_clip(tmp_path_factory.mktemp("plain") / "a.mp4", FRAMES[:3], options=CLOSED).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "-i", "http:x", "a:b c.mp4", "%03d", "%03d.png", "{1}.gif", "w?.gif", "it's \"q\".mp4", "[x];y=z,.mp4",
+        "ü日本 é.mp4", "new\nline.mp4", "clip.jpg", "clip.zip", "-",
+    ],
+)  # fmt: skip
+def test_odd_and_wrong_file_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain_clip: bytes, name: str
+) -> None:
+    (tmp_path / name).write_bytes(plain_clip)
+    monkeypatch.chdir(tmp_path)
+    assert [frame_number(image) for image in images_of(probe(name))] == [0, 1, 2]
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(UnreadableVideo) as error:
+        probe(path)
+    message = str(error.value)
+    assert message.startswith(f"video: {path.name} ") and "\n" not in message and len(message) < 250
+    assert str(path.parent) not in message and "stdin" not in message
+    return message
+
+
+def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
+    good = write_clip(tmp_path / "good.mp4", FRAMES, options=("-qp", "0")).read_bytes()
+    contents = {
+        "empty.mp4": (b"", "is empty"),
+        "text.mp4": (b"hello world\n" * 40, "cannot be read as a video"),
+        "noise.mp4": (random.Random(1).randbytes(9000), "cannot be read as a video"),
+        "cut.mp4": (good[: len(good) // 2], "moov atom not found"),
+        "image.png": (encode_image(FRAMES[0])[:200], "cannot be decoded"),
+    }
+    for name, (content, words) in contents.items():
+        (tmp_path / name).write_bytes(content)
+        assert words in refusal(tmp_path / name)
+    assert "is not a file" in refusal(tmp_path)
+    assert "does not exist" in refusal(tmp_path / "absent.mp4")
+
+
+def test_sound_without_a_picture_is_refused(tmp_path: Path) -> None:
+    for name in ("a.m4a", "a.mp3", "a.wav"):
+        tone = ["-f", "lavfi", "-i", "sine=duration=0.2", str(tmp_path / name)]
+        subprocess.run(["ffmpeg", "-v", "error", *tone], check=True)
+        assert "has sound but no picture" in refusal(tmp_path / name)
+
+
+def test_a_header_without_frames_is_refused(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", FRAMES, options=("-qp", "0", "-movflags", "+faststart"))
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"mdat") + 4])
+    assert "has no frame that can be decoded" in refusal(path)
+
+
+def test_an_enormous_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "a.mp4", FRAMES[:1], options=("-qp", "0"))
+    monkeypatch.setattr(frame_archive, "MAX_PIXELS", 64 * 48 - 1)
+    assert "is 64x48, but at most 3071 pixels" in refusal(path)
+    assert "is 64x48, but at most 3071 pixels" in refusal(frame_zip(tmp_path / "a.zip", FRAMES[:1]))
+
+
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8", "list.ffconcat", "list"])
+def test_no_file_refers_to_another(tmp_path: Path, name: str) -> None:
+    secret = write_clip(tmp_path / "secret.ts", FRAMES, options=("-qp", "0"))
+    path = tmp_path / name
+    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{secret}\n#EXT-X-ENDLIST\n")
+    assert "files of this kind are not supported" in refusal(path)
+    path.write_text(f"ffconcat version 1.0\nfile '{secret}'\n")
+    assert "files of this kind are not supported" in refusal(path)
+    unguarded = ["ffprobe", "-v", "error", "-safe", "0", "-f", "concat", f"file:{path}"]
+    assert subprocess.run(unguarded).returncode == 0  # the list itself is fine: it is we who refuse it
+
+
+def test_damage_is_counted_as_it_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clip = write_clip(tmp_path / "a.mp4", FRAMES, options=(*CLOSED, "-movflags", "+faststart"))
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) * 2 // 3])
+    info = probe(clip)
+    assert 5 < info.frame_count < COUNT and "damaged" in caplog.text
+    assert [frame_number(image) for image in images_of(info)][:5] == [0, 1, 2, 3, 4]
+    noise = random.Random(2)
+    for _ in range(40):
+        position = noise.randrange(len(data) // 2, len(data))
+        data = data[:position] + bytes([noise.randrange(256)]) + data[position + 1 :]
+    clip.write_bytes(data)
+    info = probe(clip)
+    assert len(images_of(info)) == info.frame_count
+
+
+def children() -> list[str]:
+    """Child processes of this one, zombies among them."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = entry.read_text().rpartition(")")
+        except OSError:
+            continue
+        if rest.split()[1] == str(os.getpid()):
+            found.append(name)
+    return [name for name in found if "ffmpeg" in name or "ffprobe" in name]
+
+
+@pytest.fixture
+def long_clip(tmp_path: Path) -> VideoInfo:
+    large = FRAMES.repeat(8, axis=1).repeat(8, axis=2)
+    return probe(write_clip(tmp_path / "a.mp4", large, options=("-preset", "ultrafast")))
+
+
+def test_closing_early_leaves_nothing_behind(long_clip: VideoInfo, tmp_path: Path) -> None:
+    def consume(frames: Iterator[video.Frame]) -> None:
+        next(frames)
+        raise KeyboardInterrupt
+
+    handles = os.listdir("/proc/self/fd")
+    for start in (0, 5):
+        frames = read_frames(long_clip, start)
+        next(frames)
+        assert len(children()) == 1
+        frames.close()
+        assert children() == []
+        with pytest.raises(KeyboardInterrupt):
+            consume(read_frames(long_clip, start))
+        assert children() == []
+    assert len(os.listdir("/proc/self/fd")) == len(handles)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4"]
+
+
+def test_a_file_that_breaks_after_probing(long_clip: VideoInfo) -> None:
+    long_clip.path.write_bytes(b"gone")
+    with pytest.raises(UnreadableVideo, match=r"a\.mp4 broke off at frame 0 of 24: "):
+        images_of(long_clip)
+    assert children() == []
+
+
+def test_a_flood_of_messages_does_not_block(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mkv", numbered_frames(200), options=("-qp", "0", "-g", "1"))
+    data = bytearray(path.read_bytes())
+    noise = random.Random(3)
+    for position in range(3000, len(data) - 3000, 40):
+        data[position] = noise.randrange(256)
+    path.write_bytes(data)
+    started = time.monotonic()
+    try:
+        info = probe(path)
+        assert len(images_of(info)) == info.frame_count
+    except UnreadableVideo as error:
+        assert len(str(error)) < 250
+    assert time.monotonic() - started < 30
+
+
+def test_a_missing_ffmpeg_is_named(long_clip: VideoInfo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "the program ffprobe is not installed" in refusal(long_clip.path)
+
+
+def test_a_range_outside_of_the_clip(long_clip: VideoInfo) -> None:
+    assert list(read_frames(long_clip, 3, 3)) == []
+    for start, stop in [(-1, 2), (3, 2), (0, 25), (25, None)]:
+        with pytest.raises(ValueError, match="of a clip of 24"):
+            next(read_frames(long_clip, start, stop))
+
+
+def test_nothing_holds_the_clip(long_clip: VideoInfo) -> None:
+    tracemalloc.start()
+    for _ in read_frames(long_clip):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * long_clip.width * long_clip.height * 3
+
+
+# Zips of frames and single images
+
+
+def test_a_zip_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+    order = [3, 11, 0, 7, 2, 10, 1, 9, 4, 6, 5, 8]
+    entries = [("shot/", b""), ("__MACOSX/shot/._frame2.png", b"x"), ("shot/.hidden.png", b"x"), ("notes.txt", b"x")]
+    entries += [(f"shot/frame{number}.PNG", encode_image(FRAMES[number])) for number in order]
+    info = probe(write_zip(tmp_path / "a.zip", entries), Fraction(30))
+    assert (info.container, info.codec, info.frame_count, info.has_audio) == ("zip", "png", 12, False)
+    assert (info.frame_rate, info.duration_seconds) == (30, pytest.approx(0.4))
+    frames = list(read_frames(info))
+    assert [frame_number(frame.image) for frame in frames] == list(range(12))
+    assert frames[3].time_seconds == pytest.approx(0.1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip"]
+
+
+def test_paths_in_a_zip_lead_nowhere(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    image = encode_image(FRAMES[0])
+    assert "without a JPEG" in refusal(write_zip(inner / "a.zip", [("../../0.png", image)]))
+    assert len(images_of(probe(write_zip(inner / "a.zip", [(f"{tmp_path}/0.png", image)])))) == 1
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.zip", "inner"]
+
+
+def test_bad_zips_are_refused(tmp_path: Path) -> None:
+    image, small = encode_image(FRAMES[0]), encode_image(FRAMES[0][:40])
+    zips = [
+        ([("a.txt", b"x")], "is a zip without a JPEG, PNG or WebP image"),
+        ([], "is a zip without a JPEG, PNG or WebP image"),
+        ([("0.png", image), ("1.png", small)], "holds an image of 64x40 (1.png), but its first is 64x48"),
+        ([("a/0.png", image), ("b/0.png", image)], "in more than one folder"),
+        ([("0.png", b"no image")], "holds an image that cannot be decoded (0.png)"),
+        ([("0\x1b.png", b"no image")], "holds an image that cannot be decoded (0?.png)"),
+    ]
+    for entries, words in zips:
+        assert words in refusal(write_zip(tmp_path / "a.zip", entries))
+    whole = write_zip(tmp_path / "a.zip", [("0.png", image)]).read_bytes()
+    (tmp_path / "a.zip").write_bytes(whole[:-30])
+    assert "cannot be decoded: File is not a zip file" in refusal(tmp_path / "a.zip")
+
+
+def test_a_zip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = frame_zip(tmp_path / "a.zip", FRAMES[:4])
+    monkeypatch.setattr(frame_archive, "MAX_IMAGES", 3)
+    assert "holds 4 images, but at most 3" in refusal(path)
+    monkeypatch.setattr(frame_archive, "MAX_IMAGE_BYTES", 50)
+    monkeypatch.setattr(frame_archive, "MAX_IMAGES", 4)
+    assert "but 50 is the most" in refusal(path)
+    huge = bytearray(encode_image(FRAMES[0]))
+    huge[16:24] = (60000).to_bytes(4, "big") * 2
+    (tmp_path / "huge.png").write_bytes(huge)
+    assert "huge.png" in refusal(tmp_path / "huge.png")
+
+
+def test_an_image_that_breaks_in_the_middle(tmp_path: Path) -> None:
+    images = [encode_image(frame) for frame in numbered_frames(3)]
+    path = write_zip(tmp_path / "a.zip", [("0.png", images[0]), ("1.png", images[1][:-120]), ("2.png", images[2])])
+    frames = read_frames(probe(path))
+    assert frame_number(next(frames).image) == 0
+    with pytest.raises(UnreadableVideo, match=r"video: a.zip holds an image that cannot be decoded \(1.png\)"):
+        next(frames)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+def test_a_single_image_stands_upright(tmp_path: Path, image_format: str, orientation: int) -> None:
+    upright = FRAMES[5]
+    stored = {  # by EXIF 2.32, from the visual sides at which the stored row 0 and column 0 belong
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.swapaxes(0, 1),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    lossless: dict[str, Any] = {"quality": 100, "subsampling": 0} if image_format == "JPEG" else {"lossless": True}
+    path = tmp_path / "photo"
+    path.write_bytes(encode_image(np.ascontiguousarray(stored), image_format, exif=exif.tobytes(), **lossless))
+    info = probe(path)
+    assert (info.width, info.height, info.frame_count, info.container) == (64, 48, 1, "image")
+    assert difference(images_of(info), upright[None]) <= (6 if image_format == "JPEG" else 0)
+
+
+def test_images_of_every_mode_become_rgb(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 255, 64).round().astype(np.uint8)[None].repeat(48, axis=0)
+    grey = ramp[..., None].repeat(3, axis=2)
+    palette = Image.fromarray(FRAMES[0]).convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
+    images = {
+        "grey": (Image.fromarray(ramp), grey),
+        "grey16": (Image.fromarray((ramp.astype(np.float64) * 257 + 100).clip(0, 65535).astype(np.uint16)), grey),
+        "alpha": (Image.fromarray(with_alpha(FRAMES)[0]), FRAMES[0]),
+        "palette": (palette, np.array(palette.convert("RGB"))),
+    }
+    for name, (image, expected) in images.items():
+        image.save(tmp_path / f"{name}.png")
+        info = probe(tmp_path / f"{name}.png")
+        assert difference(images_of(info), expected[None]) == 0, name
+        assert info.has_alpha == (name == "alpha")
+
+
+def test_an_animated_webp_is_refused(tmp_path: Path) -> None:
+    first, *rest = (Image.fromarray(frame) for frame in FRAMES[:3])
+    first.save(tmp_path / "a.webp", save_all=True, append_images=rest)
+    assert "animated WEBP" in refusal(tmp_path / "a.webp")
