@@ -1,0 +1,68 @@
+"""Memory attention over many objects at once: the forward pass of SAM 2's `MemoryAttention`, on its own weights.
+
+The same arithmetic as `sam2/modeling/memory_attention.py` and `sam/transformer.py`, with the work left out that is
+the same for all objects: the first self-attention and the keys' position sums are computed once, and the rotation is
+broadcast over the memory maps instead of repeated for each.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def attend(
+    attention: Any, features: Tensor, position: Tensor, memory: Tensor, memory_position: Tensor, pointer_tokens: int
+) -> Tensor:
+    """Fuse the features of a frame with the memory of each object.
+
+    attention: `sam2.modeling.memory_attention.MemoryAttention`. features, position: (1, tokens, C), the frame's,
+    shared by all objects. memory: (B, L, M), maps first, then `pointer_tokens` tokens of object pointers.
+    memory_position: (B or 1, L, M). Returns (B, tokens, C).
+    """
+    value = memory
+    key = memory + memory_position
+    x = features + 0.1 * position
+    for layer in attention.layers:
+        x = x + _self_attention(layer.self_attn, layer.norm1(x))
+        x = x + _cross_attention(layer.cross_attn_image, layer.norm2(x), key, value, pointer_tokens)
+        x = x + layer.linear2(layer.activation(layer.linear1(layer.norm3(x))))
+    return attention.norm(x)
+
+
+def _self_attention(module: Any, x: Tensor) -> Tensor:
+    rotation = _rotation(module, x)
+    query, key = (_rotate(projection(x), rotation) for projection in (module.q_proj, module.k_proj))
+    return _attention(module, query, key, module.v_proj(x))
+
+
+def _cross_attention(module: Any, x: Tensor, key: Tensor, value: Tensor, pointer_tokens: int) -> Tensor:
+    rotation = _rotation(module, x)
+    query = _rotate(module.q_proj(x), rotation)
+    key = module.k_proj(key)
+    maps = key.shape[1] - pointer_tokens
+    # pointers have no place in the frame, so only the maps' keys are rotated
+    key = torch.cat((_rotate(key[:, :maps], rotation), key[:, maps:]), dim=1)
+    return _attention(module, query.expand(len(key), -1, -1), key, module.v_proj(value))
+
+
+def _attention(module: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention with one head, as in every SAM 2.1 configuration. (B, N, C), (B, L, C), (B, L, C) -> (B, N, C)."""
+    fused = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])[:, 0]
+    return module.out_proj(fused)
+
+
+def _rotation(module: Any, x: Tensor) -> Tensor:
+    """Rotary factors of a square frame of tokens, (tokens, C / 2) complex64, kept on the module as SAM 2 does."""
+    tokens = x.shape[1]
+    if module.freqs_cis.shape[0] != tokens or module.freqs_cis.device != x.device:
+        side = round(tokens**0.5)
+        module.freqs_cis = module.compute_cis(end_x=side, end_y=side).to(x.device)
+    return module.freqs_cis
+
+
+def _rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Rotate each map of tokens by its place in the frame; x: (B, maps * tokens, C) with tokens = len(rotation)."""
+    pairs = torch.view_as_complex(x.float().reshape(len(x), -1, len(rotation), rotation.shape[1], 2))
+    return torch.view_as_real(pairs * rotation).view(x.shape).type_as(x)

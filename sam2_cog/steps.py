@@ -1,0 +1,257 @@
+"""The steps of SAM 2.1, batched over objects: encode frames, fuse memory, segment, encode memory; no state.
+
+Each function is the forward pass of the official code (`sam2/modeling/sam2_base.py`) on the network's own parts, in the
+order of the official operations, so that masks stay equal; what is the same for all objects is computed once.
+`network` is a `sam2.modeling.sam2_base.SAM2Base`; B objects, C channels, M memory channels, S the network's input size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from sam2.modeling.sam2_utils import get_1d_sine_pe
+from torch import Tensor
+
+from sam2_cog.attention import attend
+from sam2_cog.decoder import Candidates, decode, per_object
+from sam2_cog.memory import Recall
+
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+ABSENT_LOGIT = -1024.0
+"""Mask logit of an object that is not on the frame (`NO_OBJ_SCORE` of the official code)."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """One encoded frame: top (1, C, S/16, S/16), and the finer levels (1, C/8, S/4, S/4) and (1, C/4, S/8, S/8)."""
+
+    top: Tensor
+    fine: tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Masks of B objects: logits (B, 1, S/4, S/4) float32, pointer (B, C), presence (B, 1) logit, iou (B,) estimate."""
+
+    logits: Tensor
+    pointer: Tensor
+    presence: Tensor
+    iou: Tensor
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """Clicks on one object, in the network's input pixels.
+
+    coordinates: (1, P, 2) float32. labels: (1, P) int32: 0 background, 1 foreground, 2 and 3 the corners of a box.
+    """
+
+    coordinates: Tensor
+    labels: Tensor
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """(H, W, 3) uint8 -> (size, size, 3) uint8 with Pillow's bicubic filter, as the official code reads JPEG frames."""
+    return np.asarray(Image.fromarray(image).resize((size, size)))
+
+
+class Steps:
+    """The network's steps, with the constants of the network computed once."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+        self.image_size: int = network.image_size
+        self.grid = self.image_size // 16
+        self.device = network.no_mem_embed.device
+
+    def encode_frames(self, images: Sequence[np.ndarray]) -> list[Features]:
+        """(S, S, 3) uint8 RGB images of several frames -> their features; the frames run as one batch."""
+        pixels = (
+            torch.from_numpy(np.stack(images))
+            .to(self.device, non_blocking=True)
+            .permute(0, 3, 1, 2)
+            .float()
+            .contiguous()
+            / 255
+        )
+        levels = self.network.forward_image((pixels - self._mean) / self._std)["backbone_fpn"]
+        fine_0, fine_1, top = (level.split(1) for level in levels)
+        # through tokens and back, as the official code goes: the layout in memory decides how convolutions round
+        tops = [self._as_map(_tokens(level)) for level in top]
+        return [Features(*pair) for pair in zip(tops, zip(fine_0, fine_1, strict=True), strict=True)]
+
+    def without_memory(self, features: Features) -> Tensor:
+        """What the mask decoder sees on a prompted frame: no memory is read there. (1, C, grid, grid)."""
+        return self._as_map(_tokens(features.top) + self.network.no_mem_embed)
+
+    def with_memory(self, features: Features, recalls: Sequence[Recall], pointer_scale: int) -> Tensor:
+        """Fuse a frame with the memories of B objects, all of one `Recall.shape`. (B, C, grid, grid).
+
+        pointer_scale: the distance in frames at which a pointer's time code ends (`max_obj_ptrs_in_encoder - 1`,
+        fewer in a clip with fewer than 16 frames).
+        """
+        maps = [tokens for recall in recalls for _, tokens in recall.maps]
+        pointers = (
+            torch.stack([pointer for recall in recalls for _, pointer in recall.pointers])
+            if recalls[0].pointers
+            else None
+        )
+        memory = torch.cat(maps).view(len(recalls), -1, self.network.mem_dim)
+        pointer_tokens = 0
+        if pointers is not None:
+            # a pointer of C channels becomes C / M tokens of M channels
+            tokens = pointers.view(len(recalls), -1, self.network.mem_dim)
+            pointer_tokens = tokens.shape[1]
+            memory = torch.cat((memory, tokens), dim=1)
+        else:
+            # the official code leaves the maps in bfloat16 here, which fp32 weights refuse; the cast changes no value
+            memory = memory.to(_compute_dtype(self.device))
+        position = self._memory_position(recalls, pointer_scale)
+        fused = attend(
+            self.network.memory_attention, _tokens(features.top), self._frame_position, memory, position, pointer_tokens
+        )
+        return self._as_map(fused)
+
+    def segment(
+        self, features: Features, fused: Tensor, clicks: Clicks | None = None, logits: Tensor | None = None
+    ) -> Segmentation:
+        """Decode the masks of B objects, guided by clicks and, in a correction, by the logits so far."""
+        if clicks is None:
+            sparse, dense = (prompt.expand(len(fused), *prompt.shape[1:]) for prompt in self._no_prompt)
+        else:
+            sparse, dense = self.network.sam_prompt_encoder(
+                points=(clicks.coordinates, clicks.labels), boxes=None, masks=logits
+            )
+        # SAM proposes three masks while the prompt is ambiguous: no click or one (a box counts as two)
+        ambiguous = clicks is None or clicks.labels.shape[1] <= 1
+        decoder = self.network.sam_mask_decoder
+        return self._choose(
+            decode(decoder, fused, self._dense_position, sparse, dense, features.fine, ambiguous=ambiguous)
+        )
+
+    def segment_mask(self, features: Features, mask: np.ndarray) -> Segmentation:
+        """Take a mask (H, W) bool as the object: the semi-supervised protocol of the data sets."""
+        full = torch.from_numpy(mask).to(self.device)[None, None].float()
+        size = (self.image_size, self.image_size)
+        if full.shape[-2:] != size:
+            full = (F.interpolate(full, size=size, align_corners=False, mode="bilinear", antialias=True) >= 0.5).float()
+        _, _, ious, logits, _, pointer, presence = self.network._use_mask_as_output(features.top, features.fine, full)
+        return Segmentation(logits, pointer, presence, ious[:, 0])
+
+    def encode_memory(self, features: Features, logits: Tensor, presence: Tensor, *, prompted: bool) -> Tensor:
+        """Encode the masks of B objects into memory maps. (B, tokens, M) bfloat16.
+
+        logits: (B, 1, S/4, S/4). presence: (B, 1). prompted: cut the masks at 0, as on frames with clicks.
+        """
+        network, encoder = self.network, self.network.memory_encoder
+        full = _enlarge(logits, self.image_size, prompted=prompted)
+        masks = (full > 0).float() if prompted else torch.sigmoid(full)
+        masks = masks * network.sigmoid_scale_for_mem_enc + network.sigmoid_bias_for_mem_enc
+        fused = encoder.pix_feat_proj(features.top) + encoder.mask_downsampler(masks)
+        maps = per_object(encoder.out_proj, encoder.fuser(fused))
+        absent = 1 - (presence > 0).float()
+        maps += absent[..., None, None] * network.no_obj_embed_spatial[..., None, None].expand(*maps.shape)
+        return _tokens(maps.to(torch.bfloat16)).contiguous()
+
+    def _choose(self, candidates: Candidates) -> Segmentation:
+        """The candidate with the best estimate; an absent object gets an empty mask and a fixed pointer."""
+        best = candidates.ious.argmax(dim=-1)
+        rows = torch.arange(len(best), device=best.device)
+        visible = candidates.presence > 0
+        logits = torch.where(visible[:, None, None], candidates.logits[rows, best][:, None], ABSENT_LOGIT).float()
+        pointer = per_object(self.network.obj_ptr_proj, candidates.tokens[rows, best])
+        seen = visible.float()
+        pointer = seen * pointer + (1 - seen) * self.network.no_obj_ptr
+        return Segmentation(logits, pointer, candidates.presence, candidates.ious[rows, best].float() * seen[:, 0])
+
+    def _memory_position(self, recalls: Sequence[Recall], pointer_scale: int) -> Tensor:
+        """Place and time codes of the memory, (B, L, M); (1, L, M) where they are the same for all objects."""
+        codes: dict[tuple[tuple[int, ...], tuple[int, ...]], Tensor] = {}
+        for recall in recalls:
+            times = (recall.steps, recall.distances)
+            if times not in codes:
+                parts = [self._map_positions[steps] for steps in recall.steps]
+                codes[times] = torch.cat([*parts, *self._pointer_positions(recall.distances, pointer_scale)])
+        if len(codes) == 1:
+            return next(iter(codes.values()))[None]
+        return torch.stack([codes[recall.steps, recall.distances] for recall in recalls])
+
+    def _pointer_positions(self, distances: tuple[int, ...], scale: int) -> list[Tensor]:
+        """Time codes of pointers this many frames away, [(pointers * C / M, M)]; nothing for no pointers."""
+        if not distances:
+            return []
+        network = self.network
+        sines = get_1d_sine_pe(torch.tensor(distances, device=self.device) / scale, dim=network.hidden_dim)
+        return [network.obj_ptr_tpos_proj(sines).repeat_interleave(network.hidden_dim // network.mem_dim, dim=0)]
+
+    def _as_map(self, tokens: Tensor) -> Tensor:
+        return tokens.transpose(1, 2).reshape(len(tokens), -1, self.grid, self.grid)
+
+    @cached_property
+    def _mean(self) -> Tensor:
+        return torch.tensor(_MEAN, device=self.device)[:, None, None]
+
+    @cached_property
+    def _std(self) -> Tensor:
+        return torch.tensor(_STD, device=self.device)[:, None, None]
+
+    @cached_property
+    def _frame_position(self) -> Tensor:
+        """Place codes of a frame's tokens, (1, tokens, C)."""
+        blank = torch.zeros(1, self.network.hidden_dim, self.grid, self.grid, device=self.device)
+        return _tokens(self.network.image_encoder.neck.position_encoding(blank).to(_compute_dtype(self.device)))
+
+    @cached_property
+    def _map_positions(self) -> list[Tensor]:
+        """Place and time codes of memory maps by how many frames away they are; 0: conditioning. Each (tokens, M)."""
+        network = self.network
+        blank = torch.zeros(1, network.mem_dim, self.grid, self.grid, device=self.device)
+        place = _tokens(network.memory_encoder.position_encoding(blank).to(_compute_dtype(self.device)))[0]
+        # SAM 2 counts time from the past (t_pos 1 is 6 frames away) and stores it backwards: the steps are the index
+        times = [
+            network.maskmem_tpos_enc[network.num_maskmem - 1],
+            *network.maskmem_tpos_enc[: network.num_maskmem - 1],
+        ]
+        return [place + time[0] for time in times]
+
+    @cached_property
+    def _dense_position(self) -> Tensor:
+        return self.network.sam_prompt_encoder.get_dense_pe()
+
+    @cached_property
+    def _no_prompt(self) -> tuple[Tensor, Tensor]:
+        """The embeddings of an empty prompt, (1, 2, C) and (1, C, grid, grid): one padding point, no mask."""
+        point = torch.zeros(1, 1, 2, device=self.device)
+        label = -torch.ones(1, 1, dtype=torch.int32, device=self.device)
+        return self.network.sam_prompt_encoder(points=(point, label), boxes=None, masks=None)
+
+
+def _enlarge(logits: Tensor, size: int, *, prompted: bool) -> Tensor:
+    """Scale (B, 1, h, w) logits to (B, 1, size, size).
+
+    The official code enlarges a prompted mask alone, but the three candidates of a tracked one as one image's channels.
+    PyTorch's CPU kernel rounds by the number of channels, so tracked objects are enlarged in threes, too.
+    """
+    if prompted:
+        return F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
+    filled = torch.cat((logits, logits[:1].expand(-len(logits) % 3, -1, -1, -1)))
+    threes = filled.unflatten(0, (-1, 3))[:, :, 0]
+    enlarged = F.interpolate(threes, size=(size, size), mode="bilinear", align_corners=False)
+    return enlarged.flatten(0, 1)[: len(logits), None]
+
+
+def _compute_dtype(device: torch.device) -> torch.dtype:
+    """The type that linear layers and convolutions give in the current autocast mode."""
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
+
+
+def _tokens(features: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, h * w, C)."""
+    return features.flatten(2).transpose(1, 2)
