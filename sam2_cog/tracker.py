@@ -1,0 +1,245 @@
+"""Steps SAM 2.1 through a clip: frames stream in, masks stream out, in memory that does not grow with the clip.
+
+The masks are those of the official `SAM2VideoPredictor` with `add_all_frames_to_correct_as_cond=True`, run as
+`propagate_in_video(reverse=True)` and then `propagate_in_video()` on one state (`both`), or the latter (`forward`).
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam2_cog.logits import cut, fill_holes
+from sam2_cog.mask_store import MaskStore
+from sam2_cog.masks import FrameMasks
+from sam2_cog.memory import Conditioning, ObjectMemory, Recall
+from sam2_cog.model import LoadedModel
+from sam2_cog.prompts import FramePrompt, ObjectPrompts
+from sam2_cog.steps import Clicks, Features, Segmentation, Steps, resize
+from sam2_cog.video import Frame
+
+MAX_OBJECTS_AT_ONCE = 16
+"""How many objects run in one batch; more run one batch after the other, which bounds the peak of memory."""
+
+BACKWARD_WINDOW = 32
+"""How many frames the backward pass reads at a time; only their resized images are held (3 MiB each at 1024 pixels)."""
+
+_FRAMES_PER_ENCODING = {"cuda": 4, "cpu": 1}
+"""How many frames the image encoder takes at once; on a CPU a batch is no faster and delays the first mask."""
+
+
+class Clip(Protocol):
+    """Frames that can be read again from any place. Sizes in pixels."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def frame_count(self) -> int: ...
+    def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
+        """Yield the frames [start, stop)."""
+        ...
+
+
+class Tracker:
+    """Tracks objects through clips with one loaded model. Holds no state from one clip to the next."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+
+    def track(
+        self, clip: Clip, objects: Sequence[ObjectPrompts], propagation: str = "both"
+    ) -> Generator[tuple[Frame, FrameMasks], None, None]:
+        """Yield every frame of the clip, in order, with the masks of all objects in the order of `objects`.
+
+        propagation: `both` tracks back from the earliest prompt frame and then forward; with `forward` the frames
+        before it get empty masks. Closing the generator stops the work and frees all of it.
+        """
+        run = _Run(self._model, clip, objects)
+        run.condition()
+        with MaskStore() as earlier:
+            if propagation == "both":
+                for masks in run.backward():
+                    earlier.put(masks)
+            with closing(clip.read()) as frames:
+                for frame in islice(frames, run.start):
+                    yield frame, earlier.take(frame.index) if propagation == "both" else run.empty(frame.index)
+                yield from run.forward(frames)
+
+
+@dataclass
+class _Target:
+    """One object while it is tracked."""
+
+    memory: ObjectMemory
+    prompts: dict[int, FramePrompt]
+    corrections: dict[int, FramePrompt]
+
+
+class _Run:
+    """One clip with its objects: what `Tracker.track` knows while it runs.
+
+    Inference mode and autocast are entered for each step and left before a result is handed out, so that neither is
+    ever on in the caller's code between two frames.
+    """
+
+    def __init__(self, model: LoadedModel, clip: Clip, objects: Sequence[ObjectPrompts]) -> None:
+        self._model = model
+        self._clip = clip
+        self._steps = Steps(model.network)
+        # a clip of fewer than 16 frames has fewer pointers, and the network's time code is scaled to that
+        self._pointer_window = min(clip.frame_count, model.network.max_obj_ptrs_in_encoder) - 1
+        self._targets = [self._target(prompts) for prompts in objects]
+        self.start = min(index for target in self._targets for index in target.prompts)
+        self._at_once = _FRAMES_PER_ENCODING.get(model.device.type, 1)
+
+    def _target(self, prompts: ObjectPrompts) -> _Target:
+        memory = ObjectMemory(self._model.network.num_maskmem - 1, self._pointer_window)
+        return _Target(
+            memory,
+            {prompt.frame_index: prompt for prompt in prompts.prompts},
+            {prompt.frame_index: prompt for prompt in prompts.corrections},
+        )
+
+    def condition(self) -> None:
+        """Encode every prompt frame, wherever it lies: frames before it read it too."""
+        for index in sorted({index for target in self._targets for index in target.prompts}):
+            with closing(self._clip.read(index, index + 1)) as frames:
+                image = resize(next(frames).image, self._steps.image_size)
+            with self._model.autocast():
+                features = self._steps.encode_frames([image])[0]
+                for target in self._targets:
+                    if index in target.prompts:
+                        target.memory.condition(index, self._prompted(features, target.prompts[index]))
+
+    def backward(self) -> Iterator[FrameMasks]:
+        """Masks of the frames before the start, from the last to the first; the start is tracked for its memory."""
+        if self.start == 0:
+            return
+        for stop in range(self.start + 1, 0, -BACKWARD_WINDOW):
+            with closing(self._clip.read(max(0, stop - BACKWARD_WINDOW), stop)) as frames:
+                window = [(frame.index, self._resize(frame)) for frame in frames]
+            for masks in self._pass(reversed(window), reverse=True):
+                if masks.frame_index < self.start:
+                    yield masks
+
+    def forward(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, FrameMasks]]:
+        """Each of these frames, which begin at the start, with its masks."""
+        ahead: deque[Frame] = deque()
+
+        def images() -> Iterator[tuple[int, np.ndarray]]:
+            for frame in frames:
+                ahead.append(frame)
+                yield frame.index, self._resize(frame)
+
+        for masks in self._pass(images(), reverse=False):
+            yield ahead.popleft(), masks
+
+    def empty(self, frame_index: int) -> FrameMasks:
+        """No object on a frame."""
+        count = len(self._targets)
+        blank = np.zeros((count, self._clip.height, self._clip.width), bool)
+        return FrameMasks(frame_index, blank, np.zeros(count, np.float32))
+
+    def _resize(self, frame: Frame) -> np.ndarray:
+        return resize(frame.image, self._steps.image_size)
+
+    def _pass(self, images: Iterator[tuple[int, np.ndarray]], *, reverse: bool) -> Iterator[FrameMasks]:
+        """Track through (frame index, resized image) pairs in the order of the pass; a few are encoded at once."""
+        while chunk := list(islice(images, self._at_once)):
+            with self._model.autocast():
+                features = self._encode(chunk)
+            for index, _ in chunk:
+                with self._model.autocast():
+                    masks = self._track(index, features.get(index), reverse=reverse)
+                yield masks
+
+    def _encode(self, chunk: Sequence[tuple[int, np.ndarray]]) -> dict[int, Features]:
+        """Features of the frames on which any object is still to be tracked."""
+        needed = [
+            (index, image) for index, image in chunk if any(index not in t.memory.conditioned for t in self._targets)
+        ]
+        if not needed:
+            return {}
+        indices, images = zip(*needed, strict=True)
+        return dict(zip(indices, self._steps.encode_frames(images), strict=True))
+
+    def _track(self, index: int, features: Features | None, *, reverse: bool) -> FrameMasks:
+        """Masks of all objects on one frame; what later frames read of it is remembered, the rest forgotten."""
+        logits: dict[int, Tensor] = {}
+        ious: dict[int, Tensor] = {}
+        for group in self._groups(index, reverse=reverse):
+            assert features is not None, "a frame with an object to track is always encoded"
+            self._track_group(index, features, group, logits, ious)
+        for number, target in enumerate(self._targets):
+            target.memory.forget(index, self.start, reverse=reverse)
+            if (output := target.memory.conditioned.get(index)) is not None:
+                logits[number], ious[number] = output.logits, output.iou
+        order = range(len(self._targets))
+        masks = cut(torch.stack([logits[number] for number in order]), self._clip.height, self._clip.width)
+        return FrameMasks(index, masks, torch.stack([ious[number] for number in order]).float().cpu().numpy())
+
+    def _groups(self, index: int, *, reverse: bool) -> Iterator[list[tuple[int, Recall]]]:
+        """Objects to track on a frame, as (number, what it reads), in batches that read equally much."""
+        groups: defaultdict[tuple[int, int], list[tuple[int, Recall]]] = defaultdict(list)
+        for number, target in enumerate(self._targets):
+            if index not in target.memory.conditioned:
+                recall = target.memory.recall(index, reverse=reverse)
+                groups[recall.shape].append((number, recall))
+        for group in groups.values():
+            for first in range(0, len(group), MAX_OBJECTS_AT_ONCE):
+                yield group[first : first + MAX_OBJECTS_AT_ONCE]
+
+    def _track_group(
+        self,
+        index: int,
+        features: Features,
+        group: Sequence[tuple[int, Recall]],
+        logits: dict[int, Tensor],
+        ious: dict[int, Tensor],
+    ) -> None:
+        fused = self._steps.with_memory(features, [recall for _, recall in group], self._pointer_window)
+        found = self._steps.segment(features, fused)
+        maps = self._steps.encode_memory(features, found.logits, found.presence, prompted=False)
+        filled = fill_holes(found.logits)
+        for row, (number, _) in enumerate(group):
+            memory = self._targets[number].memory
+            memory.remember(index, maps[row], found.pointer[row])
+            logits[number], ious[number] = filled[row], found.iou[row]
+            if (correction := self._targets[number].corrections.get(index)) is not None:
+                memory.condition(
+                    index, self._corrected(features, fused[row : row + 1], filled[row : row + 1], correction)
+                )
+
+    def _prompted(self, features: Features, prompt: FramePrompt) -> Conditioning:
+        """An object on a frame with a foreground click, a box or a mask: no memory is read."""
+        if prompt.mask is not None:
+            return self._conditioning(features, self._steps.segment_mask(features, prompt.mask))
+        fused = self._steps.without_memory(features)
+        return self._conditioning(features, self._steps.segment(features, fused, self._clicks(prompt)))
+
+    def _corrected(self, features: Features, fused: Tensor, logits: Tensor, correction: FramePrompt) -> Conditioning:
+        """A tracked object with background clicks on this frame; its mask so far guides the decoder."""
+        so_far = logits.clamp(-32.0, 32.0)
+        return self._conditioning(features, self._steps.segment(features, fused, self._clicks(correction), so_far))
+
+    def _conditioning(self, features: Features, found: Segmentation) -> Conditioning:
+        filled = fill_holes(found.logits)
+        maps = self._steps.encode_memory(features, filled, found.presence, prompted=True)
+        return Conditioning(maps[0], found.pointer[0], filled[0], found.iou[0])
+
+    def _clicks(self, prompt: FramePrompt) -> Clicks:
+        """Clicks in the network's input pixels; a box comes first, as two points with the labels 2 and 3."""
+        corners = [] if prompt.box is None else [prompt.box[:2], prompt.box[2:]]
+        points = torch.tensor([*corners, *prompt.points], dtype=torch.float32)
+        labels = torch.tensor([*range(2, 2 + len(corners)), *prompt.labels], dtype=torch.int32)
+        points = points / torch.tensor([self._clip.width, self._clip.height]) * self._steps.image_size
+        device = self._model.device
+        return Clicks(points[None].to(device), labels[None].to(device))

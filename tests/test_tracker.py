@@ -1,0 +1,164 @@
+"""The tracker against the official predictor, and what it promises beside: order, memory, cancel."""
+
+import gc
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+
+from sam2_cog import tracker as module
+from sam2_cog.model import LoadedModel, build_network, load_model, place_network
+from sam2_cog.prompts import FramePrompt, ObjectPrompts
+from sam2_cog.tracker import Tracker
+from sam2_cog.video import Frame
+from tests.official import official_logits, official_predictor
+from tests.scenarios import MemoryClip, Scenario, compare, moving_blocks, random_scenario
+
+
+@pytest.fixture(scope="module")
+def demo() -> LoadedModel:
+    return load_model("demo", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def tiny() -> LoadedModel:
+    return place_network("tiny", build_network("tiny", image_size=256), "cpu")
+
+
+def click(frame: int, *points: tuple[float, float], label: int = 1) -> FramePrompt:
+    return FramePrompt(frame, points, (label,) * len(points), None)
+
+
+def target(index: int, *prompts: FramePrompt, corrections: tuple[FramePrompt, ...] = ()) -> ObjectPrompts:
+    return ObjectPrompts(f"object_{index}", index, prompts, corrections)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_jobs_give_the_official_masks_to_the_bit(demo: LoadedModel, seed: int) -> None:
+    difference = compare(
+        demo, official_predictor("demo", demo.network), random_scenario(seed, frames=(5, 18), objects=3)
+    )
+    assert difference.pixels == 0 and difference.logits == 0
+
+
+@pytest.mark.parametrize("seed", [101])
+def test_random_jobs_with_the_official_sizes_do_too(tiny: LoadedModel, seed: int) -> None:
+    difference = compare(
+        tiny, official_predictor("tiny", tiny.network), random_scenario(seed, frames=(5, 8), objects=2)
+    )
+    assert difference.pixels == 0 and difference.logits == 0
+
+
+def test_a_correction_on_the_first_the_last_and_the_start_frame(demo: LoadedModel) -> None:
+    clip = moving_blocks(7, 12, 96, 64)
+    objects = (
+        target(0, click(5, (40, 30)), corrections=(click(0, (10, 10), label=0), click(11, (60, 20), (5, 5), label=0))),
+        target(1, click(8, (70, 40)), corrections=(click(5, (20, 20), label=0),)),
+    )
+    difference = compare(demo, official_predictor("demo", demo.network), Scenario(clip, objects, "both"))
+    assert difference.pixels == 0 and difference.logits == 0
+
+
+def test_a_mask_as_the_prompt_is_the_official_add_new_mask(demo: LoadedModel) -> None:
+    clip = moving_blocks(3, 8, 96, 64)
+    mask = np.zeros((64, 96), bool)
+    mask[20:44, 30:70] = True
+    given = (ObjectPrompts("object_0", 0, (FramePrompt(0, (), (), None, mask),), ()),)
+    difference = compare(demo, official_predictor("demo", demo.network), Scenario(clip, given, "forward"))
+    assert difference.pixels == 0 and difference.logits == 0
+
+
+def test_more_objects_than_run_at_once_give_the_same_masks(demo: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = moving_blocks(1, 5, 96, 64)
+    objects = tuple(target(index, click(index % 3, (10.0 + 12 * index, 30))) for index in range(7))
+    whole = [masks.masks for _, masks in Tracker(demo).track(clip, objects)]
+    monkeypatch.setattr(module, "MAX_OBJECTS_AT_ONCE", 2)
+    for expected, (_, found) in zip(whole, Tracker(demo).track(clip, objects), strict=True):
+        assert np.array_equal(found.masks, expected)
+
+
+@pytest.mark.parametrize("window", [1, 3, 32])
+def test_the_backward_window_changes_nothing(demo: LoadedModel, monkeypatch: pytest.MonkeyPatch, window: int) -> None:
+    clip = moving_blocks(2, 12, 96, 64)
+    objects = (target(0, click(10, (40, 30))),)
+    official = official_logits(official_predictor("demo", demo.network), clip.images, objects, "both")
+    monkeypatch.setattr(module, "BACKWARD_WINDOW", window)
+    for frame, found in Tracker(demo).track(clip, objects):
+        assert np.array_equal(found.masks, (official[frame.index] > 0).numpy())
+
+
+def test_several_frames_encoded_at_once_change_nothing(demo: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = moving_blocks(2, 11, 96, 64)
+    objects = (target(0, click(4, (40, 30))), target(1, click(0, (70, 20))))
+    alone = [masks.masks for _, masks in Tracker(demo).track(clip, objects)]
+    monkeypatch.setitem(module._FRAMES_PER_ENCODING, "cpu", 4)
+    for expected, (_, found) in zip(alone, Tracker(demo).track(clip, objects), strict=True):
+        assert np.array_equal(found.masks, expected)
+
+
+def test_forward_leaves_the_frames_before_the_first_prompt_empty(demo: LoadedModel) -> None:
+    clip = moving_blocks(4, 8, 96, 64)
+    found = list(Tracker(demo).track(clip, (target(0, click(5, (40, 30))),), "forward"))
+    assert [frame.index for frame, _ in found] == list(range(8))
+    assert all(not masks.masks.any() and not masks.scores.any() for _, masks in found[:5])
+    assert all(np.array_equal(frame.image, clip.images[frame.index]) for frame, _ in found)
+
+
+def test_a_clip_of_one_frame(demo: LoadedModel) -> None:
+    clip = moving_blocks(4, 1, 65, 49)
+    ((frame, masks),) = Tracker(demo).track(clip, (target(0, click(0, (40, 30))),))
+    assert frame.index == 0 and masks.masks.shape == (1, 49, 65) and masks.scores.shape == (1,)
+
+
+def test_scores_are_between_0_and_1(demo: LoadedModel) -> None:
+    clip = moving_blocks(5, 6, 96, 64)
+    for _, masks in Tracker(demo).track(clip, (target(0, click(0, (40, 30))), target(1, click(2, (20, 50))))):
+        assert masks.scores.dtype == np.float32 and ((masks.scores >= 0) & (masks.scores <= 1)).all()
+
+
+@dataclass(frozen=True)
+class CountingClip(MemoryClip):
+    """Counts what is read of it and what is open."""
+
+    reads: list[tuple[int, int]] = field(default_factory=list)
+    open: list[int] = field(default_factory=list)
+
+    def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
+        self.open.append(start)
+        try:
+            for frame in super().read(start, stop):
+                self.reads.append((start, frame.index))
+                yield frame
+        finally:
+            self.open.remove(start)
+
+
+def test_closing_between_two_frames_stops_at_once(demo: LoadedModel) -> None:
+    clip = CountingClip(moving_blocks(6, 30, 96, 64).images)
+    tracked = Tracker(demo).track(clip, (target(0, click(0, (40, 30))),))
+    for _ in range(3):
+        next(tracked)
+    assert clip.open == [0]
+    tracked.close()
+    assert clip.open == [] and len(clip.reads) == 1 + 3
+
+
+def test_nothing_is_held_after_the_last_frame(demo: LoadedModel) -> None:
+    def tensors() -> int:
+        gc.collect()
+        return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+
+    clip, objects = moving_blocks(6, 5, 96, 64), (target(0, click(2, (40, 30))),)
+    list(Tracker(demo).track(clip, objects))
+    before = tensors()
+    list(Tracker(demo).track(clip, objects))
+    assert tensors() <= before
+
+
+def test_the_callers_thread_keeps_its_modes(demo: LoadedModel) -> None:
+    clip = moving_blocks(6, 4, 96, 64)
+    for _ in Tracker(demo).track(clip, (target(0, click(2, (40, 30))),)):
+        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+        assert not torch.is_autocast_enabled("cpu")
