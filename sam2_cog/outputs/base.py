@@ -1,0 +1,137 @@
+"""What all outputs share: what is asked for, which frames are written, and that no half-written file stays behind."""
+
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar
+
+from sam2_cog.labels import Picture
+from sam2_cog.masks import FrameMasks
+from sam2_cog.render import AnnotationType, MaskType, Painter
+from sam2_cog.video import Frame, VideoInfo
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """What is to be written, and where."""
+
+    path: Path
+    """The finished file; it appears whole or not at all."""
+    video: VideoInfo
+    names: tuple[str, ...]
+    """The objects' names; position i is the object with index i."""
+    mask_type: MaskType = "highlighted"
+    annotation_type: AnnotationType = "mask"
+    quality: int = 80
+    """1 (smallest) to 100 (best); each output says what it makes of it."""
+    frame_interval: int = 1
+    """n >= 1: the frames 0, n, 2n, ... are written."""
+    frame_rate: Fraction | None = None
+    """Frames a second of the written frames; None keeps each frame's own time."""
+    model: str | None = None
+    """The model that found the masks, for the record."""
+
+
+class Output(ABC):
+    """A file that frames are written to: `with SomeOutput(spec) as output: output.write(frame, masks)`.
+
+    After an error or a cancel inside the `with`, nothing of it remains. What cannot be written raises `OSError` with
+    one sentence that names the file and the reason.
+    """
+
+    suffix: ClassVar[str]
+    """How the name of such a file ends, with the dot."""
+
+    def __init__(self, spec: OutputSpec) -> None:
+        assert spec.frame_interval >= 1 and 1 <= spec.quality <= 100
+        self.spec = spec
+        self.frames_written = 0
+        self.paint_seconds = 0.0
+        self.encode_seconds = 0.0
+        self._part = spec.path.with_name(f".{spec.path.name}.part")
+        video = spec.video
+        self._painter = Painter(spec.names, video.width, video.height, spec.mask_type, spec.annotation_type)
+
+    def open(self) -> None:
+        """Make ready for the first frame."""
+        with self._writing():
+            self._part.touch()  # what cannot be written at all is found here, for all kinds alike
+            self._open(self._part)
+
+    def write(self, frame: Frame, masks: FrameMasks) -> None:
+        """Write a frame with its masks; a frame that `frame_interval` leaves out is passed over."""
+        assert frame.index == masks.frame_index
+        if frame.index % self.spec.frame_interval:
+            return
+        with self._writing():
+            self._add(frame, masks)
+        self.frames_written += 1
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        with self._writing():
+            self._finish()
+            os.replace(self._part, self.spec.path)
+
+    def discard(self) -> None:
+        """Stop at once and leave nothing behind."""
+        self._stop()
+        self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> "Output":
+        try:
+            self.open()
+        except BaseException:
+            self.discard()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.close()
+        finally:
+            self.discard()
+
+    def _paint(self, frame: Frame, masks: FrameMasks) -> Picture:
+        """The painted frame; the time that it takes goes to `paint_seconds`, not to `encode_seconds`."""
+        start = time.perf_counter()
+        picture = self._painter.paint(frame.image, masks.masks)
+        spent = time.perf_counter() - start
+        self.paint_seconds += spent
+        self.encode_seconds -= spent
+        return picture
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        except OSError as error:
+            raise OSError(f"{self.spec.path.name} cannot be written: {error.strerror or error}") from error
+        finally:
+            self.encode_seconds += time.perf_counter() - start
+
+    @abstractmethod
+    def _open(self, path: Path) -> None:
+        """Begin the file at `path`."""
+
+    @abstractmethod
+    def _add(self, frame: Frame, masks: FrameMasks) -> None:
+        """Append a frame."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Complete the file."""
+
+    @abstractmethod
+    def _stop(self) -> None:
+        """Let go of everything that is still open; called last, also after `_finish` and after a failed `_open`."""

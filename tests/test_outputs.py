@@ -1,0 +1,491 @@
+"""Real files of every output kind, written from small generated clips and read back by ffprobe, OpenCV and zipfile."""
+
+import json
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sam2_cog.masks import FrameMasks, mask_box, mask_union
+from sam2_cog.outputs import OUTPUTS, OutputSpec
+from sam2_cog.outputs.mp4 import COPIED_SOUND, constant_rate_factor
+from sam2_cog.outputs.names import LONGEST_BYTES, safe_names
+from sam2_cog.render import Painter, object_colour
+from sam2_cog.video import Frame, VideoInfo, probe, read_frames
+from tests.media import CARD, LOSSLESS, numbered_frames, probe_times, write_clip
+
+NAMES = ("dog", "cat")
+
+
+def masks_of(info: VideoInfo, index: int) -> FrameMasks:
+    """Two masks that move with the frame; the second object is not there on every third frame."""
+    masks = np.zeros((2, info.height, info.width), bool)
+    masks[0, : info.height // 2, index % info.width :] = True
+    masks[1, info.height // 2 :, : info.width // 2] = index % 3 != 2
+    return FrameMasks(index, masks, np.array([0.5, 0.25 + index / 1000], np.float32))
+
+
+def spec_for(info: VideoInfo, path: Path, **options: Any) -> OutputSpec:
+    return OutputSpec(path, info, NAMES, **{"mask_type": "highlighted", **options})
+
+
+def write(spec: OutputSpec, output_format: str = "mp4") -> Path:
+    """The whole clip, written; nothing but the result may lie beside it."""
+    others = set(spec.path.parent.iterdir())
+    with OUTPUTS[output_format](spec) as output:
+        for frame in read_frames(spec.video):
+            output.write(frame, masks_of(spec.video, frame.index))
+    expected = -(-spec.video.frame_count // spec.frame_interval)
+    assert output.frames_written == expected and output.encode_seconds > 0
+    assert set(spec.path.parent.iterdir()) == others | {spec.path}
+    return spec.path
+
+
+def copy_clip(source: Path, target: Path, **options: Any) -> Path:
+    return write(spec_for(probe(source), target, **options))
+
+
+def stream(path: Path, kind: str = "v:0") -> dict[str, Any]:
+    command = ["ffprobe", "-v", "error", "-select_streams", kind, "-show_streams", "-of", "json", str(path)]
+    streams = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["streams"]
+    return streams[0] if streams else {}
+
+
+def packets(path: Path, kind: str = "a:0") -> list[tuple[float, str]]:
+    """(time in seconds, hash of the content) of each packet of a stream."""
+    entries = "packet=pts_time,data_hash"
+    command = ["ffprobe", "-v", "error", "-select_streams", kind, "-show_packets", "-show_data_hash", "md5"]
+    text = subprocess.run(
+        [*command, "-show_entries", entries, "-of", "json", str(path)], capture_output=True, check=True
+    )
+    return [(float(packet["pts_time"]), packet["data_hash"]) for packet in json.loads(text.stdout)["packets"]]
+
+
+def decoded(path: Path) -> list[np.ndarray]:
+    return [frame.image for frame in read_frames(probe(path))]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> VideoInfo:
+    """A clip of nine frames, exact to the pixel, with sound."""
+    path = tmp_path_factory.mktemp("plain") / "clip é.mkv"
+    return probe(write_clip(path, numbered_frames(9, 65, 49), audio_seconds=0.5, start_ms=125, **LOSSLESS))
+
+
+# --- MP4: frames, times, size, colours -------------------------------------------------------------------------------
+
+Make = Callable[[Path], Path]
+CLIPS: dict[str, Make] = {
+    "24 fps": lambda folder: write_clip(folder / "s.mp4", numbered_frames(12)),
+    "29.97 fps": lambda folder: write_clip(folder / "s.mp4", numbered_frames(9), rate=Fraction(30000, 1001)),
+    "variable": lambda folder: write_clip(
+        folder / "s.mp4", numbered_frames(9), times_ms=(0, 33, 34, 70, 500, 540, 541, 1900, 1933)
+    ),
+    "variable and late": lambda folder: write_clip(
+        folder / "s.mkv", numbered_frames(4), times_ms=(0, 10, 400, 433), start_ms=700, audio_seconds=2
+    ),
+    "late": lambda folder: write_clip(folder / "s.mp4", numbered_frames(6), start_ms=500, audio_seconds=1),
+    "one frame": lambda folder: write_clip(folder / "s.mp4", numbered_frames(1)),
+    "odd size": lambda folder: write_clip(folder / "s.mp4", numbered_frames(4, 65, 49), pix_fmt="yuv444p"),
+    "avi": lambda folder: write_clip(
+        folder / "s.avi", numbered_frames(5), rate=Fraction(30000, 1001), codec="mpeg4", options=("-bf", "0")
+    ),
+    "gif": lambda folder: write_clip(folder / "s.gif", numbered_frames(5), rate=10, codec="gif", pix_fmt="rgb8"),
+    "transport stream": lambda folder: write_clip(folder / "s.ts", numbered_frames(8), audio_seconds=1),
+}
+
+
+@pytest.fixture(params=CLIPS)
+def clip(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return CLIPS[request.param](tmp_path)
+
+
+def test_every_frame_comes_back_at_its_own_time(clip: Path) -> None:
+    source = probe(clip)
+    result = write(spec_for(source, clip.parent / "out.mp4", mask_type="greenscreen"))
+    header = stream(result)
+    assert int(header["nb_frames"]) == source.frame_count
+    assert probe_times(result) == pytest.approx(probe_times(clip), abs=0.001)
+    if "mp4" in source.container and len(set(np.diff(source.pts))) <= 1:
+        assert Fraction(header["r_frame_rate"]) == Fraction(header["avg_frame_rate"]) == source.frame_rate
+    command = ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", str(result)]
+    end = float(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert source.has_audio or end == pytest.approx(
+        source.frame_times[0] + source.duration_seconds, abs=1 / float(source.frame_rate)
+    )
+
+
+def test_the_frames_are_the_painted_ones_in_their_order(plain: VideoInfo, tmp_path: Path) -> None:
+    info, (width, height) = plain, (plain.width, plain.height)
+    painter = Painter(NAMES, info.width, info.height, "highlighted", "both")
+    painted = [painter.paint(frame.image, masks_of(info, frame.index).masks) for frame in read_frames(info)]
+    result = decoded(write(spec_for(info, tmp_path / "out.mp4", annotation_type="both", quality=100)))
+    for index, image in enumerate(result):
+        differences = [np.abs(picture.astype(int) - image[:height, :width]).mean() for picture in painted]
+        assert np.argmin(differences) == index
+        assert differences[index] < 9  # fine colours lose to 4:2:0
+
+
+def test_a_clock_that_begins_far_from_zero_begins_at_zero_with_its_sound(tmp_path: Path) -> None:
+    source = write_clip(
+        tmp_path / "s.ts", numbered_frames(12), start_ms=250, audio_seconds=1, options=("-output_ts_offset", "5000")
+    )
+    start = probe(source).start_seconds
+    assert start > 4000
+    result = copy_clip(source, tmp_path / "out.mp4")
+    shifted = [time - start for time in probe_times(source)]
+    assert probe_times(result) == pytest.approx(shifted, abs=0.001)
+    sound = packets(source)
+    assert [time for time, _ in packets(result)] == pytest.approx([time - start for time, _ in sound], abs=0.001)
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (65, 48), (64, 49), (65, 49), (1, 1)])
+def test_an_odd_size_gets_its_last_row_and_column_twice(width: int, height: int, tmp_path: Path) -> None:
+    card = np.repeat(numbered_frames(2, 64, 48)[:, :1, :1] // 2 + 90, height, axis=1).repeat(width, axis=2)
+    info = probe(write_clip(tmp_path / "s.mkv", card, **LOSSLESS))
+    result = write(spec_for(info, tmp_path / "out.mp4", mask_type="greenscreen", quality=100))
+    header = stream(result)
+    assert (header["width"], header["height"]) == (width + width % 2, height + height % 2)
+    assert header["codec_name"] == "h264" and header["pix_fmt"] == "yuv420p"
+    kept = decoded(result)[0].astype(int)
+    assert np.abs(kept[0] - kept[0, 0]).max() <= 6
+
+
+def test_colours_are_kept_and_the_file_says_which_they_are(tmp_path: Path) -> None:
+    flat = np.repeat(np.repeat(CARD[None, None], 32, axis=1), 32, axis=2).repeat(3, axis=0)  # columns of 32 pixels
+    info = probe(write_clip(tmp_path / "s.mkv", flat, **LOSSLESS))
+    nothing = np.zeros((2, info.height, info.width), bool)
+    path = tmp_path / "out.mp4"
+    with OUTPUTS["mp4"](spec_for(info, path, quality=100)) as output:
+        for frame in read_frames(info):
+            output.write(frame, FrameMasks(frame.index, nothing, np.zeros(2, np.float32)))
+    header = stream(path)
+    for tag in ("color_space", "color_primaries", "color_transfer"):
+        assert header[tag] == "bt709"
+    assert header["color_range"] == "tv"
+    centres = np.arange(len(CARD)) * 32 + 16
+    assert np.abs(decoded(path)[1][16, centres].astype(int) - CARD).max() <= 3
+    assert np.abs(player_frame(path)[16, centres].astype(int) - CARD).max() <= 3
+
+
+def player_frame(path: Path) -> np.ndarray:
+    """The first frame as ffmpeg converts it by the tags of the file: an opinion from outside the project."""
+    info = probe(path)
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-frames:v", "1", "-f", "rawvideo"]
+    command += ["-vf", "scale=flags=accurate_rnd+full_chroma_int,format=rgb24", "-"]
+    raw = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(raw, np.uint8).reshape(info.height, info.width, 3)
+
+
+def test_binary_is_black_and_white(plain: VideoInfo, tmp_path: Path) -> None:
+    images = decoded(write(spec_for(plain, tmp_path / "out.mp4", mask_type="binary")))
+    for index, image in enumerate(images):
+        image = image[: plain.height, : plain.width]
+        union = mask_union(masks_of(plain, index).masks)
+        inside, outside = cv2.erode(union, np.ones((5, 5))) == 255, cv2.dilate(union, np.ones((5, 5))) == 0
+        assert image[inside].min() > 240 and image[outside].max() < 15
+
+
+def test_quality_sets_the_rate_factor_and_so_the_size(plain: VideoInfo, tmp_path: Path) -> None:
+    assert [constant_rate_factor(quality) for quality in (1, 50, 80, 100)] == [51, 32, 20, 12]
+    sizes = [write(spec_for(plain, tmp_path / f"{q}.mp4", quality=q)).stat().st_size for q in (1, 50, 100)]
+    assert sizes[0] < sizes[1] < sizes[2] * 0.9
+
+
+def test_the_index_lies_before_the_pictures_so_that_playing_can_begin_at_once(plain: VideoInfo, tmp_path: Path) -> None:
+    content = write(spec_for(plain, tmp_path / "out.mp4")).read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+# --- MP4: every n-th frame, another rate -----------------------------------------------------------------------------
+
+
+def test_every_fourth_frame_keeps_its_time_and_the_sound_goes(
+    plain: VideoInfo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    result = write(spec_for(plain, tmp_path / "out.mp4", frame_interval=4))
+    assert probe_times(result) == pytest.approx(probe_times(plain.path)[::4], abs=0.001)
+    assert not stream(result, "a") and "sound is left out" in caplog.text
+
+
+@pytest.mark.parametrize(("interval", "rate"), [(1, Fraction(60000, 1001)), (2, Fraction(10))])
+def test_a_rate_changes_the_times_but_not_the_frames(interval: int, rate: Fraction, tmp_path: Path) -> None:
+    clip = CLIPS["variable and late"](tmp_path)
+    result = copy_clip(clip, tmp_path / "out.mp4", frame_interval=interval, frame_rate=rate)
+    count = len(range(0, 4, interval))
+    assert probe_times(result) == pytest.approx([float(index / rate) for index in range(count)], abs=0.001)
+    assert Fraction(stream(result)["avg_frame_rate"]) == rate
+    assert not stream(result, "a")
+
+
+def test_asking_for_the_rate_that_the_clip_has_changes_nothing(tmp_path: Path) -> None:
+    clip = CLIPS["late"](tmp_path)
+    result = copy_clip(clip, tmp_path / "out.mp4", frame_rate=Fraction(24))
+    assert probe_times(result) == pytest.approx(probe_times(clip), abs=0.001)
+    assert packets(result) == packets(clip)
+
+
+# --- MP4: sound ------------------------------------------------------------------------------------------------------
+
+SOUNDS = [  # of a clip of half a second: shorter and longer than the picture
+    ("mp4", "aac", 1.5),
+    ("mp4", "libmp3lame", 0.3),
+    ("mp4", "ac3", 1.5),
+    ("mov", "alac", 0.3),
+    ("mkv", "aac", 0.3),
+    ("mkv", "libopus", 1.5),
+    ("mkv", "flac", 0.3),
+    ("mkv", "eac3", 0.3),
+    ("mkv", "libvorbis", 1.5),
+    ("avi", "libmp3lame", 1.5),
+]
+
+
+@pytest.mark.parametrize(("container", "codec", "sound_seconds"), SOUNDS)
+def test_sound_is_copied_packet_for_packet(container: str, codec: str, sound_seconds: float, tmp_path: Path) -> None:
+    source = write_clip(
+        tmp_path / f"s.{container}",
+        numbered_frames(12),
+        audio_seconds=sound_seconds,
+        options=("-c:a", codec, "-bf", "0"),
+    )
+    result = copy_clip(source, tmp_path / "out.mp4")
+    before, after = packets(source), packets(result)
+    assert [content for _, content in after] == [content for _, content in before]
+    assert [time for time, _ in after] == pytest.approx([time for time, _ in before], abs=0.001)
+    assert stream(result, "a")["codec_name"] in COPIED_SOUND
+    assert probe_times(result) == pytest.approx(probe_times(source), abs=0.001)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mov", "pcm_s16le"), ("avi", "adpcm_ima_wav"), ("mkv", "wmav2")])
+def test_sound_that_mp4_cannot_hold_becomes_aac(container: str, codec: str, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / f"s.{container}", numbered_frames(6), audio_seconds=1, options=("-c:a", codec))
+    result = stream(copy_clip(source, tmp_path / "out.mp4"), "a")
+    assert result["codec_name"] == "aac" and float(result["duration"]) == pytest.approx(1, abs=0.1)
+
+
+def test_all_sound_tracks_are_kept(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "s.mkv", numbered_frames(6), audio_seconds=0.5, options=("-c:a", "aac"))
+    both = tmp_path / "both.mkv"
+    command = ["ffmpeg", "-v", "error", "-i", str(source), "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy"]
+    subprocess.run([*command, "-c:a:1", "pcm_s16le", str(both)], check=True)
+    result = copy_clip(both, tmp_path / "out.mp4")
+    assert [content for _, content in packets(result, "a:0")] == [content for _, content in packets(both, "a:0")]
+    assert stream(result, "a:1")["codec_name"] == "aac"
+
+
+def test_a_clip_with_an_odd_name_is_opened_as_that_file_alone(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "s.mp4", numbered_frames(4), audio_seconds=0.5)
+    odd = source.rename(tmp_path / "-i concat:%d 'x'.mp4")
+    result = copy_clip(odd, tmp_path / "pipe:%03d: out.mp4")
+    assert packets(result) == packets(odd)
+
+
+# --- archives --------------------------------------------------------------------------------------------------------
+
+
+def read_image(content: bytes) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    return np.asarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+@pytest.mark.parametrize(("output_format", "interval"), [("png", 1), ("webp", 4), ("jpg", 1)])
+def test_binary_archives_hold_exact_masks_by_object_and_frame(
+    output_format: str, interval: int, plain: VideoInfo, tmp_path: Path
+) -> None:
+    spec = spec_for(plain, tmp_path / "out.zip", mask_type="binary", frame_interval=interval)
+    with zipfile.ZipFile(write(spec, output_format)) as archive:
+        assert archive.testzip() is None
+        numbers = range(0, 9, interval)
+        files = {f"masks/{name}/{number:05d}.png" for name in NAMES for number in numbers}
+        assert set(archive.namelist()) == files | {"manifest.json"}
+        for number in numbers:
+            for name, mask in zip(NAMES, masks_of(plain, number).masks, strict=True):
+                image = read_image(archive.read(f"masks/{name}/{number:05d}.png"))
+                assert image.ndim == 2 and (image == mask * np.uint8(255)).all()
+
+
+@pytest.mark.parametrize(("output_format", "tolerance"), [("png", 0), ("webp", 12), ("jpg", 12)])
+@pytest.mark.parametrize("mask_type", ["highlighted", "greenscreen"])
+def test_other_archives_hold_the_painted_frames(
+    output_format: str, tolerance: float, mask_type: Any, plain: VideoInfo, tmp_path: Path
+) -> None:
+    info = plain
+    spec = spec_for(info, tmp_path / "out.zip", mask_type=mask_type, annotation_type="both", quality=95)
+    painter = Painter(NAMES, info.width, info.height, mask_type, "both")
+    with zipfile.ZipFile(write(spec, output_format)) as archive:
+        for frame in read_frames(info):
+            image = read_image(archive.read(f"frames/{frame.index:05d}.{output_format}"))
+            painted = painter.paint(frame.image, masks_of(info, frame.index).masks)
+            assert np.abs(image.astype(int) - painted).mean() <= tolerance
+
+
+@pytest.mark.parametrize("output_format", ["webp", "jpg"])
+def test_quality_sets_the_size_of_lossy_pictures(output_format: str, plain: VideoInfo, tmp_path: Path) -> None:
+    sizes = []
+    for quality in (1, 50, 100):
+        spec = spec_for(plain, tmp_path / f"{quality}.zip", quality=quality)
+        sizes.append(write(spec, output_format).stat().st_size)
+    assert sizes == sorted(set(sizes))
+
+
+def test_manifest_says_what_was_found_where(plain: VideoInfo, tmp_path: Path) -> None:
+    info = replace(plain, frame_rate=Fraction(30000, 1001))
+    spec = replace(spec_for(info, tmp_path / "out.zip", mask_type="binary", frame_interval=2), model="demo")
+    with zipfile.ZipFile(write(replace(spec, names=("a/b", "Änne")), "png")) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    assert manifest["model"] == "demo"
+    assert manifest["video"] == {
+        "name": "clip é.mkv",
+        "width": 65,
+        "height": 49,
+        "frame_rate": "30000/1001",
+        "frame_count": 9,
+        "duration_seconds": pytest.approx(9 / 24, abs=2e-3),
+    }
+    colours = ["#{:02x}{:02x}{:02x}".format(*object_colour(index)) for index in (0, 1)]
+    assert manifest["objects"] == [
+        {"index": 0, "name": "a/b", "colour": colours[0], "folder": "masks/a_b"},
+        {"index": 1, "name": "Änne", "colour": colours[1], "folder": "masks/Änne"},
+    ]
+    assert [frame["frame"] for frame in manifest["frames"]] == [0, 2, 4, 6, 8]
+    for entry in manifest["frames"]:
+        found = masks_of(info, entry["frame"])
+        assert entry["time_seconds"] == pytest.approx(info.frame_times[entry["frame"]], abs=1e-5)
+        for index, seen in enumerate(entry["objects"]):
+            box = mask_box(found.masks[index])
+            assert seen == {
+                "index": index,
+                "area": int(found.masks[index].sum()),
+                "box": None if box is None else list(box),
+                "score": pytest.approx(float(found.scores[index]), abs=1e-4),
+            }
+    assert any(entry["objects"][1]["box"] is None for entry in manifest["frames"])
+
+
+def test_manifest_without_mask_folders_names_none(plain: VideoInfo, tmp_path: Path) -> None:
+    with zipfile.ZipFile(write(spec_for(plain, tmp_path / "out.zip"), "jpg")) as archive:
+        assert [entry["folder"] for entry in json.loads(archive.read("manifest.json"))["objects"]] == [None, None]
+
+
+def test_the_same_request_gives_the_same_archive(plain: VideoInfo, tmp_path: Path) -> None:
+    first, second = (write(spec_for(plain, tmp_path / name), "png").read_bytes() for name in ("1.zip", "2.zip"))
+    assert first == second
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "folders"),
+    [
+        (("dog", "cat"), ("dog", "cat")),
+        (("dog", "Dog", "dog_2"), ("dog", "Dog_2", "dog_2_2")),
+        (("..", "../../etc/passwd", "a\\b"), ("object_1", "_.._etc_passwd", "a_b")),
+        (("C:", " x. ", ".hidden"), ("C_", "x", "hidden")),
+        (("CON", "nul.txt", "LPT1"), ("CON_", "nul.txt_", "LPT1_")),
+        (("犬", "Möwe", "\u202eevil", "a\x00b"), ("犬", "Möwe", "_evil", "a_b")),
+        (("", " ", "..."), ("object_1", "object_2", "object_3")),
+        (("object_2", ""), ("object_2", "object_2_2")),
+    ],
+)
+def test_folder_names(names: tuple[str, ...], folders: tuple[str, ...]) -> None:
+    assert safe_names(names) == folders
+
+
+@given(st.lists(st.text(max_size=64), max_size=12))
+def test_folder_names_are_safe_and_distinct_whatever_the_names_are(names: list[str]) -> None:
+    folders = safe_names(names)
+    assert len(folders) == len(names)
+    assert len({folder.casefold() for folder in folders}) == len(names)
+    for folder in folders:
+        assert folder and folder not in (".", "..") and not set(folder) & set('/\\:*?"<>|\0')
+        assert folder == folder.strip(". ") and len(folder.encode("utf-8")) <= LONGEST_BYTES + 4
+        assert all(ord(c) >= 32 for c in folder)
+
+
+# --- when something goes wrong ---------------------------------------------------------------------------------------
+
+
+class Cancelled(BaseException):
+    """What a runner throws to stop a prediction; not an `Exception`, so that nothing catches it on the way."""
+
+
+@pytest.fixture
+def no_process_left() -> Iterator[None]:
+    yield
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert not [line for line in listed.splitlines() if line.startswith("ffmpeg") and "pytest" in line]
+
+
+@pytest.mark.usefixtures("no_process_left")
+@pytest.mark.parametrize("output_format", OUTPUTS)
+@pytest.mark.parametrize(("error", "frames"), [(Cancelled(), 3), (ValueError("bad"), 0)])
+def test_nothing_stays_behind_after_an_error_or_a_cancel(
+    output_format: str, error: BaseException, frames: int, plain: VideoInfo, tmp_path: Path
+) -> None:
+    target = tmp_path / "out"
+    target.write_text("an earlier result")
+    with pytest.raises(type(error)), OUTPUTS[output_format](spec_for(plain, target)) as output:
+        for frame in read_frames(plain, 0, frames):
+            output.write(frame, masks_of(plain, frame.index))
+        raise error
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+    assert target.read_text() == "an earlier result"
+
+
+@pytest.mark.parametrize("output_format", OUTPUTS)
+def test_a_folder_that_does_not_exist_is_named(output_format: str, plain: VideoInfo, tmp_path: Path) -> None:
+    spec = spec_for(plain, tmp_path / "missing" / "out.bin")
+    with (
+        pytest.raises(OSError, match=r"^out\.bin cannot be written: No such file"),
+        OUTPUTS[output_format](spec) as o,
+    ):
+        for frame in read_frames(plain):
+            o.write(frame, masks_of(plain, frame.index))
+
+
+@pytest.mark.usefixtures("no_process_left")
+@pytest.mark.parametrize("output_format", ["mp4", "png"])
+def test_a_full_disk_is_said_so(output_format: str, plain: VideoInfo, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (plain.height, plain.width, 3), dtype=np.uint8)
+    part = tmp_path / ".out.bin.part"
+    part.symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"^out\.bin cannot be written: .*No space left"):  # noqa: SIM117
+        with OUTPUTS[output_format](spec_for(plain, tmp_path / "out.bin", quality=100)) as output:
+            for frame in read_frames(plain):
+                output.write(Frame(frame.index, frame.time_seconds, noise), masks_of(plain, frame.index))
+    assert {path.name for path in tmp_path.iterdir()} == set()
+
+
+@pytest.mark.usefixtures("no_process_left")
+def test_an_ffmpeg_that_dies_is_reported(plain: VideoInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "ffmpeg"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\ncase $* in *-h*) exec /usr/bin/env true;; esac\necho 'it hurts' >&2; exit 3\n")
+    program.chmod(0o755)
+    frames = list(read_frames(plain))
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    with pytest.raises(OSError, match=r"^out\.mp4 cannot be written: ffmpeg stopped: it hurts"):  # noqa: SIM117
+        with OUTPUTS["mp4"](spec_for(replace(plain, has_audio=False), tmp_path / "out.mp4")) as output:
+            for frame in frames:
+                output.write(frame, masks_of(plain, frame.index))
+    assert {path.name for path in tmp_path.iterdir()} == {"bin"}
+
+
+def test_without_ffmpeg_the_message_says_so(plain: VideoInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    spec = spec_for(replace(plain, has_audio=False), tmp_path / "out.mp4")
+    with pytest.raises(OSError, match="ffmpeg is not installed"):
+        OUTPUTS["mp4"](spec).__enter__()
