@@ -61,6 +61,14 @@ def rotation(stream: dict[str, Any]) -> int:
     return quarters * 90 % 360 if abs(clockwise - quarters * 90) < 1 else 0
 
 
+def pixel_aspect(stream: dict[str, Any]) -> Fraction:
+    """Width to height of a pixel as it is displayed; 1 where the header does not say."""
+    above, _, below = str(stream.get("sample_aspect_ratio", "1:1")).partition(":")
+    known = above.isdigit() and below.isdigit() and int(above) and int(below)
+    stored = Fraction(int(above), int(below)) if known else Fraction(1)
+    return 1 / stored if rotation(stream) % 180 else stored
+
+
 def has_alpha(stream: dict[str, Any]) -> bool:
     """Whether the frames carry an alpha plane."""
     marked = stream.get("tags", {}).get("alpha_mode") == "1"  # VP8 and VP9 in WebM

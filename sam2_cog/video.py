@@ -56,6 +56,7 @@ class VideoInfo:
     stream_index: int = 0
     yuv_matrix: str = ""  # swscale's name of the matrix; empty: the picture is RGB or grey
     full_range: bool = False
+    pixel_aspect: Fraction = Fraction(1)  # width to height of a pixel when displayed
     uniform: bool = True  # size and colours never change within the stream
 
     @property
@@ -166,6 +167,7 @@ def _probe_video(path: Path) -> VideoInfo:
         stream_index=int(stream["index"]),
         yuv_matrix=stream_header.yuv_matrix(stream),
         full_range=stream.get("color_range") == "pc",
+        pixel_aspect=stream_header.pixel_aspect(stream),
         uniform=scan.uniform,
     )
 

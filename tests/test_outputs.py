@@ -160,6 +160,17 @@ def test_an_odd_size_gets_its_last_row_and_column_twice(width: int, height: int,
     assert np.abs(kept[0] - kept[0, 0]).max() <= 6
 
 
+@pytest.mark.parametrize(("stored", "turn", "shown"), [("4/3", 0, "4:3"), ("4/3", 90, "3:4"), ("1/1", 0, "1:1")])
+def test_the_shape_of_the_pixels_is_kept(stored: str, turn: int, shown: str, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "plain.mp4", numbered_frames(3), options=["-aspect", str(Fraction(stored) * 64 / 48)])
+    turned = tmp_path / "turned.mp4"
+    command = ["ffmpeg", "-v", "error", "-i", clip, "-c", "copy", "-metadata:s:v", f"rotate={turn}", turned]
+    subprocess.run(command, check=True)
+    source = turned if probe(turned).rotation == turn else clip
+    result = stream(copy_clip(source, tmp_path / "out.mp4"))
+    assert result["sample_aspect_ratio"] == (shown if source is turned else "4:3")
+
+
 def test_colours_are_kept_and_the_file_says_which_they_are(tmp_path: Path) -> None:
     flat = np.repeat(np.repeat(CARD[None, None], 32, axis=1), 32, axis=2).repeat(3, axis=0)  # columns of 32 pixels
     info = probe(write_clip(tmp_path / "s.mkv", flat, **LOSSLESS))

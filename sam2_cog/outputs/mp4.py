@@ -1,6 +1,7 @@
 """An MP4: H.264 in yuv420p, the source's size, frame times and sound.
 
-Size: yuv420p needs even sizes, so an odd width or height gets its last column or row once more.
+Size: yuv420p needs even sizes, so an odd width or height gets its last column or row once more. The shape of the pixels
+    is the source's.
 Times: each frame is shown at its own time by the source's clock, to the tick, the last one for as long as frames last
     on average. A clock that begins below zero, or beyond ten seconds as in a recorded broadcast, is moved to begin at
     zero, and the sound with it.
@@ -98,7 +99,9 @@ class Mp4Output(Output):
     def _command(self, path: Path) -> list[str]:
         pictures = ffmpeg.input("pipe:0", format="matroska", protocol_whitelist="pipe", probesize=32, analyzeduration=0)
         matrix = {"out_color_matrix": "bt709", "out_range": "tv", "flags": "bicubic+accurate_rnd+full_chroma_inp"}
+        aspect = self.spec.video.pixel_aspect
         video = pictures.video.filter("scale", **matrix).filter("format", "yuv420p")
+        video = video.filter("setsar", f"{aspect.numerator}/{aspect.denominator}")
         timing_kept = self._rate is None and self.spec.frame_interval == 1
         sound, codecs = _sound(self.spec.video, -self._start * self._time_base) if timing_kept else ([], {})
         if self.spec.video.has_audio and not timing_kept:
