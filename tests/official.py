@@ -43,16 +43,30 @@ def official_logits(
     components here), and it stops where an object has maps but no pointers in float32 (its bfloat16 maps are cast,
     which changes no value).
     """
-    size = images[0].shape[:2]
-    loaded = (_load(images, predictor.image_size), *size)
+    pixels = torch.stack([official_pixels(image, predictor.image_size) for image in images])
     with (
-        patch("sam2.sam2_video_predictor.load_video_frames", return_value=loaded),
         patch.object(sam2.utils.misc, "get_connected_components", _components),
-        patch("sam2.sam2_video_predictor.tqdm", lambda frames, **_: frames),
         patch.object(predictor.memory_attention, "forward", _float_memory(predictor.memory_attention.forward)),
     ):
-        state = predictor.init_state("")
-        return dict(_propagate(predictor, state, objects, propagation))
+        return dict(official_run(predictor, pixels, images[0].shape[:2], objects, propagation))
+
+
+def official_run(
+    predictor: SAM2VideoPredictor,
+    pixels: Tensor,
+    size: tuple[int, ...],
+    objects: Sequence[ObjectPrompts],
+    propagation: str,
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield (frame, mask logits (objects, H, W)) of the official predictor as it is shipped.
+
+    pixels: (frames, 3, S, S) as `official_pixels` makes them. size: (H, W) of the video.
+    """
+    with (
+        patch("sam2.sam2_video_predictor.load_video_frames", return_value=(pixels, *size)),
+        patch("sam2.sam2_video_predictor.tqdm", lambda frames, **_: frames),
+    ):
+        yield from _propagate(predictor, predictor.init_state(""), objects, propagation)
 
 
 def _propagate(
@@ -91,10 +105,10 @@ def _add(predictor: SAM2VideoPredictor, state: Any, number: int, prompt: FramePr
     return logits[:, 0]
 
 
-def _load(images: Sequence[np.ndarray], size: int) -> Tensor:
-    """Frames as the official loader of JPEG folders makes them."""
-    resized = np.stack([np.array(Image.fromarray(image).resize((size, size))) / 255.0 for image in images])
-    pixels = torch.from_numpy(resized).permute(0, 3, 1, 2).float()
+def official_pixels(image: np.ndarray, size: int) -> Tensor:
+    """(H, W, 3) uint8 -> (3, size, size) float32, as the official loader of JPEG folders makes it."""
+    resized = np.array(Image.fromarray(image).resize((size, size))) / 255.0
+    pixels = torch.from_numpy(resized).permute(2, 0, 1).float().contiguous()
     mean, std = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.225))
     return (pixels - mean[:, None, None]) / std[:, None, None]
 
