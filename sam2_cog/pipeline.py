@@ -1,0 +1,132 @@
+"""The whole way from a request to a file: the only place where the stages meet."""
+
+import logging
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sam2_cog.model import LoadedModel
+from sam2_cog.outputs import OUTPUTS, OutputSpec
+from sam2_cog.progress import LogProgress, Progress
+from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
+from sam2_cog.request import Request
+from sam2_cog.tracker import Tracker
+from sam2_cog.video import Frame, VideoInfo, probe, read_frames
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished file, and what it took. The seconds add up to the whole; decode is the wait for the decoder."""
+
+    path: Path
+    frames: int
+    objects: int
+    decode_seconds: float
+    network_seconds: float
+    paint_seconds: float
+    encode_seconds: float
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The numbers by name."""
+        return {name: value for name, value in vars(self).items() if name != "path"}
+
+
+def segment_video(request: Request, model: LoadedModel, path: Path, progress: Progress | None = None) -> Result:
+    """Find the clicked objects in every frame of a video and write what was asked for to `path`.
+
+    path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
+    progress: told after each frame; without it a log line is written about once a second.
+
+    Raises:
+        UnreadableVideo: the video cannot be decoded.
+        InvalidRequest: the request does not fit the video; known before the network runs.
+        OSError: the file cannot be written.
+    """
+    begin = time.perf_counter()
+    info = probe(request.video, request.frame_rate)
+    objects = _parse(request, info)
+    logger.info(
+        "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
+    )
+    clip = WatchedClip(info, _frames_to_read(request, info, objects), progress or LogProgress())
+    probe_seconds = time.perf_counter() - begin
+    with (
+        OUTPUTS[request.output_format](_spec(request, info, objects, model, path)) as output,
+        closing(Tracker(model).track(clip, objects, request.propagation)) as tracked,
+    ):
+        for frame, masks in tracked:
+            output.write(frame, masks)
+            clip.count_frame()
+    decode = probe_seconds + clip.seconds
+    network = time.perf_counter() - begin - decode - output.paint_seconds - output.encode_seconds
+    return Result(path, info.frame_count, len(objects), decode, network, output.paint_seconds, output.encode_seconds)
+
+
+def _parse(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
+    return parse_prompts(
+        request.click_coordinates,
+        request.click_labels,
+        request.click_frames,
+        request.click_object_ids,
+        width=info.width,
+        height=info.height,
+        frame_count=info.frame_count,
+        propagation=request.propagation,
+    )
+
+
+def _frames_to_read(request: Request, info: VideoInfo, objects: tuple[ObjectPrompts, ...]) -> int:
+    """Prompt frames are read ahead, and the frames up to the first of them once more for the backward pass."""
+    prompted = prompt_frames(objects)
+    backward = prompted[0] + 1 if request.propagation == "both" and prompted[0] else 0
+    return len(prompted) + backward + info.frame_count
+
+
+def _spec(
+    request: Request, info: VideoInfo, objects: tuple[ObjectPrompts, ...], model: LoadedModel, path: Path
+) -> OutputSpec:
+    return OutputSpec(
+        path=path,
+        video=info,
+        names=tuple(target.name for target in objects),
+        mask_type=request.mask_type,
+        annotation_type=request.annotation_type,
+        quality=request.output_quality,
+        frame_interval=request.output_frame_interval,
+        frame_rate=request.frame_rate,
+        model=model.name,
+    )
+
+
+class WatchedClip:
+    """The clip as the tracker reads it; counts the frames and the seconds that it waits for them."""
+
+    def __init__(self, info: VideoInfo, total: int, progress: Progress) -> None:
+        self.width, self.height, self.frame_count = info.width, info.height, info.frame_count
+        self.seconds = 0.0
+        self._info = info
+        self._done, self._total = 0, total
+        self._progress = progress
+
+    def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
+        """Yield the frames [start, stop)."""
+        with closing(read_frames(self._info, start, stop)) as frames:
+            while True:
+                begin = time.perf_counter()
+                frame = next(frames, None)
+                self.seconds += time.perf_counter() - begin
+                if frame is None:
+                    return
+                if stop is not None:  # a frame of the last pass, which reads to the end, counts when it is written
+                    self.count_frame()
+                yield frame
+
+    def count_frame(self) -> None:
+        """One frame more is done."""
+        self._done += 1
+        self._progress(self._done, self._total)

@@ -1,0 +1,154 @@
+"""What can be asked for: the inputs of `predict()` and the flags of the command line, checked when made."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, get_args
+
+from sam2_cog.errors import InvalidRequest
+from sam2_cog.render import AnnotationType, MaskType
+
+SLOWEST_FPS = 0.01
+LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on Linux
+
+
+@dataclass(frozen=True)
+class Option:
+    """What an input means, and which values it takes. `low` and `high` are inclusive; no choices: any value."""
+
+    description: str
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+
+def _input(default: Any, description: str, **limits: Any) -> Any:
+    return field(default=default, metadata={"option": Option(description, **limits)})
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request; raises InvalidRequest for what can be refused without looking at the video."""
+
+    video: Path = field(
+        metadata={
+            "option": Option(
+                "A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip of numbered JPEG, PNG or WebP frames, or an image."
+            )
+        }
+    )
+    click_coordinates: str = field(
+        metadata={
+            "option": Option(
+                "Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; "
+                "[x0,y0,x1,y1] is a box around an object."
+            )
+        }
+    )
+    click_labels: str = _input(
+        "1", "For each click 1 (foreground) or 0 (background), with commas; if there are too few, the last one repeats."
+    )
+    click_frames: str = _input(
+        "0",
+        "For each click the number of its frame, from 0, with commas; if there are too few, the last one repeats.",
+    )
+    click_object_ids: str = _input(
+        "",
+        "For each click the name of its object, with commas; the same name is the same object. "
+        "Without a name, a click is an object of its own: object_1, object_2, ...",
+    )
+    mask_type: MaskType = _input(
+        "highlighted",
+        "What is shown: binary (white objects on black), highlighted (each object in its own colour) "
+        "or greenscreen (the objects on green).",
+        choices=get_args(MaskType),
+    )
+    annotation_type: AnnotationType = _input(
+        "mask",
+        "How highlighted marks an object: its mask, a box with its name, or both.",
+        choices=get_args(AnnotationType),
+    )
+    output_format: str = _input(
+        "mp4",
+        "mp4 is a video; png, webp and jpg are a .zip of pictures with a manifest.json. "
+        "A binary archive holds a folder of PNG masks per object, whatever the format.",
+        choices=("mp4", "png", "webp", "jpg"),
+    )
+    output_quality: int = _input(
+        80, "Quality of mp4, webp and jpg, from 1 (smallest file) to 100 (best picture).", low=1, high=100
+    )
+    output_frame_interval: int = _input(
+        1, "Write every n-th frame; the sound is kept only when every frame is written.", low=1
+    )
+    video_fps: float = _input(
+        0.0,
+        "Frame rate of the output, and of a .zip of frames; 0 keeps the source's own frame times (24 for a .zip). "
+        "Frames are never added or dropped, so another rate plays faster or slower, without sound.",
+        low=0,
+        high=240,
+    )
+    propagation: str = _input(
+        "both",
+        "both finds the objects on every frame; forward leaves the frames before the first click empty.",
+        choices=("both", "forward"),
+    )
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = _checked(item.name, getattr(self, item.name), item.default, option(item.name))
+            object.__setattr__(self, item.name, value)
+        if 0 < self.video_fps < SLOWEST_FPS:
+            raise InvalidRequest(f"video_fps: {self.video_fps} is not allowed, it must be 0 or at least {SLOWEST_FPS}")
+
+    @property
+    def frame_rate(self) -> Fraction | None:
+        """The frame rate that was asked for, or None for the source's own."""
+        return Fraction(self.video_fps).limit_denominator(1001) if self.video_fps else None
+
+
+def option(name: str) -> Option:
+    """The description and the limits of an input."""
+    found: Option = Request.__dataclass_fields__[name].metadata["option"]
+    return found
+
+
+def _checked(name: str, value: Any, default: Any, limits: Option) -> Any:
+    if name == "video":
+        return _path(value)
+    if not isinstance(default, int | float):
+        return _text(name, value, limits.choices)
+    return _number(name, value, limits, whole=name != "video_fps")
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise InvalidRequest(f"video: {value!r} is not a file's path or address")
+    path = Path(value)
+    if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(name)) > LONGEST_NAME for name in path.parts):
+        raise InvalidRequest(
+            f"video: {str(path)[:40]!r}... is too long for a path, and a data URL must begin with 'data:'"
+        )
+    return path
+
+
+def _text(name: str, value: Any, choices: Sequence[str]) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name}: {value!r} is not a text")
+    if choices and value not in choices:
+        raise InvalidRequest(f"{name}: {value[:40]!r} is not allowed, it must be one of {', '.join(choices)}")
+    return value
+
+
+def _number(name: str, value: Any, limits: Option, *, whole: bool) -> int | float:
+    """A number within its limits; JSON clients send 1.0 for 1."""
+    assert limits.low is not None
+    kind = "a whole number" if whole else "a number"
+    span = f"from {limits.low:g} to {limits.high:g}" if limits.high is not None else f"of at least {limits.low:g}"
+    highest = sys.maxsize if limits.high is None else limits.high
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and limits.low <= value <= highest
+    if not fits or (whole and value != int(value)):
+        raise InvalidRequest(f"{name}: {value!r} is not allowed, it must be {kind} {span}")
+    return int(value) if whole else float(value)

@@ -1,0 +1,27 @@
+"""What all tests share: one thread, so that results repeat and nothing waits for cores; the demo model, loaded once."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded, here and in the processes that tests start
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sam2_cog.model import LoadedModel, load_model
+from tests.media import numbered_frames, write_clip
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> LoadedModel:
+    return load_model("demo", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six frames of 96x64 at 24 a second, with a second of sound."""
+    path = tmp_path_factory.mktemp("clip") / "small.mp4"
+    return write_clip(path, numbered_frames(6, 96, 64), audio_seconds=1)

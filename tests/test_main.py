@@ -1,0 +1,212 @@
+"""The command line: what it writes, and one sentence and an exit code for what it refuses."""
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from sam2_cog import __main__, __version__
+from sam2_cog.checkpoints import CHECKPOINTS
+from sam2_cog.errors import CheckpointError
+from sam2_cog.model import LoadedModel
+from sam2_cog.request import Request, option
+from sam2_cog.video import probe
+
+CLICK = ("--click-coordinates", "[30,40]")
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(demo_model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The names of the models that were asked for; all get the demo model."""
+    asked: list[str | None] = []
+
+    def load(name: str | None) -> LoadedModel:
+        asked.append(name)
+        return demo_model
+
+    monkeypatch.setattr(__main__, "load_model", load)
+    return asked
+
+
+def main(*arguments: object) -> int:
+    """The exit code, also where the parser itself ends the program."""
+    try:
+        return __main__.main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        assert isinstance(stop.code, int)
+        return stop.code
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one sentence on standard error, without the program's name."""
+    assert main(*arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    assert line.startswith("sam2-cog: ")
+    return line.removeprefix("sam2-cog: ")
+
+
+def test_it_writes_a_video_and_says_so(
+    small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], loaded_once: list[str | None]
+) -> None:
+    output = tmp_path / "out.mp4"
+    assert main("segment", small_clip, *CLICK, "--output", output, "--model", "demo") == 0
+    assert loaded_once == ["demo"]
+    assert probe(output).frame_count == 6
+    assert capsys.readouterr().out.startswith(f"{output}: 6 frames, 1 objects, ")
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_every_input_has_a_flag_that_reaches_the_request(
+    small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {
+        "click_coordinates": "[1,2],[3,4]",
+        "click_labels": "1,0",
+        "click_frames": "2",
+        "click_object_ids": "a",
+        "mask_type": "binary",
+        "annotation_type": "both",
+        "output_format": "webp",
+        "output_quality": 90,
+        "output_frame_interval": 3,
+        "video_fps": 29.97,
+        "propagation": "forward",
+    }
+    seen: list[Request] = []
+
+    def segment(request: Request, *_: object) -> None:
+        seen.append(request)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(__main__, "segment_video", segment)
+    flags = [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), value)]
+    assert main("segment", small_clip, *flags, "--output", tmp_path / "out.zip") == 1
+    assert seen == [Request(small_clip, **given)]  # type: ignore[arg-type]
+    assert {item.name for item in fields(Request)} == {"video", *given}
+
+
+def test_without_flags_the_inputs_have_their_defaults(
+    small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def segment(request: Request, *_: object) -> None:
+        assert request == Request(small_clip, CLICK[1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(__main__, "segment_video", segment)
+    assert main("segment", small_clip, *CLICK, "--output", tmp_path / "out.mp4") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--click-frames", "6"], "click_frames: point 1 is on frame 6, but the video has frames 0 to 5"),
+        (["--click-labels", "0"], "click_labels: "),
+        (["--output-quality", "0"], "output_quality: 0 is not allowed, it must be a whole number from 1 to 100"),
+        (["--output-quality", "good"], "argument --output-quality: invalid int value: 'good'"),
+        (["--video-fps", "nan"], "video_fps: nan is not allowed, it must be a number from 0 to 240"),
+        (["--mask-type", "pink"], "argument --mask-type: invalid choice: 'pink'"),
+        (["--output-format", "png"], "output: 'out.mp4' does not end in .zip, which png needs"),
+        (["--colour", "pink"], "unrecognized arguments: --colour pink"),
+        (["--model", "huge"], "argument --model: invalid choice: 'huge'"),
+    ],
+)
+def test_a_refused_flag(
+    small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], sentence: str
+) -> None:
+    output = tmp_path / "out.mp4"
+    assert refusal(capsys, "segment", small_clip, *CLICK, "--output", output, *flags).startswith(sentence)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_video_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refusal(capsys, "segment", tmp_path / "none.mp4", *CLICK, "--output", tmp_path / "out.mp4")
+    assert "none.mp4" in message and "does not exist" in message
+
+
+def test_a_missing_flag_is_named(small_clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--click-coordinates, --output" in refusal(capsys, "segment", small_clip)
+
+
+def test_an_output_without_a_folder_is_refused(
+    small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], loaded_once: list[str | None]
+) -> None:
+    output = tmp_path / "nowhere" / "out.mp4"
+    message = refusal(capsys, "segment", small_clip, *CLICK, "--output", output)
+    assert message == f"output: the folder '{tmp_path / 'nowhere'}' does not exist"
+    assert loaded_once == []  # known before a checkpoint is fetched
+
+
+def test_the_video_itself_is_never_overwritten(small_clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = small_clip.read_bytes()
+    message = refusal(capsys, "segment", small_clip, *CLICK, "--output", small_clip)
+    assert message == "output: 'small.mp4' is the video itself, it must be another file"
+    assert small_clip.read_bytes() == before
+
+
+def test_a_checkpoint_that_cannot_be_had_is_a_failure(
+    small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(name: str | None) -> LoadedModel:
+        raise CheckpointError("large: no network")
+
+    monkeypatch.setattr(__main__, "load_model", load)
+    assert main("segment", small_clip, *CLICK, "--output", tmp_path / "out.mp4") == 1
+    assert capsys.readouterr().err == "sam2-cog: large: no network\n"
+
+
+def test_a_file_that_cannot_be_written_is_a_failure(
+    small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.zip"
+    output.mkdir()
+    assert main("segment", small_clip, *CLICK, "--output-format", "png", "--output", output) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("sam2-cog: out.zip cannot be written: ")
+
+
+def test_the_help_explains_every_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("segment", "--help") == 0
+    words = " ".join(capsys.readouterr().out.split())
+    for item in fields(Request):
+        assert " ".join(option(item.name).description.split()) in words
+        assert item.name == "video" or f"--{item.name.replace('_', '-')} " in words
+    assert "example: " in words
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_the_help_of_weights_names_every_model(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("weights", "fetch", "--help") == 0
+    assert name in capsys.readouterr().out
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("--version") == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+def test_the_demo_checkpoint_is_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("weights", "verify", "demo") == 0
+    assert capsys.readouterr().out.endswith("demo.pt: as published\n")
+
+
+def test_a_missing_checkpoint_is_not_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAM2_WEIGHTS_DIR", str(tmp_path))
+    assert main("weights", "verify", "tiny") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "does not exist" in line
+
+
+def test_the_module_runs_as_a_program(small_clip: Path, tmp_path: Path) -> None:
+    """A real process: the log and the refusal go to standard error, and no traceback."""
+    command = [sys.executable, "-m", "sam2_cog", "segment", str(small_clip), *CLICK, "--model", "demo"]
+    done = subprocess.run([*command, "--output", str(tmp_path / "out.mp4")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert "small.mp4: 6 frames, 96x64, 1 objects" in done.stderr
+    refused = subprocess.run([*command, "--output", str(tmp_path / "out.txt")], capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "sam2-cog: output: 'out.txt' does not end in .mp4, which mp4 needs\n"

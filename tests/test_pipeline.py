@@ -1,0 +1,235 @@
+"""The whole way from request to file, with the demo model: what comes out, and what stays behind when it fails."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.model import LoadedModel
+from sam2_cog.outputs import OUTPUTS
+from sam2_cog.pipeline import Result, segment_video
+from sam2_cog.request import Request
+from sam2_cog.video import probe, read_frames
+from tests.media import frame_zip, numbered_frames, probe_times, write_clip
+
+Run = Callable[..., Result]
+
+
+class Cancelled(BaseException):
+    """As Cog's: not an Exception."""
+
+
+@pytest.fixture
+def run(demo_model: LoadedModel, small_clip: Path, tmp_path: Path) -> Run:
+    """Run a request on the small clip, into the test's own folder."""
+
+    def run_request(progress: Any = None, **inputs: Any) -> Result:
+        needed: dict[str, Any] = {"video": small_clip, "click_coordinates": "[30,40]"}
+        request = Request(**needed | inputs)
+        path = tmp_path / f"result{OUTPUTS[request.output_format].suffix}"
+        return segment_video(request, demo_model, path, progress)
+
+    return run_request
+
+
+def entries(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def mask(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content))) > 127
+
+
+def test_a_video_keeps_its_frames_times_and_sound(run: Run, small_clip: Path) -> None:
+    result = run()
+    info = probe(result.path)
+    assert (info.frame_count, info.width, info.height) == (6, 96, 64)
+    assert info.has_audio
+    assert probe_times(result.path) == pytest.approx(probe_times(small_clip), abs=0.001)
+
+
+@pytest.mark.parametrize("output_format", ["png", "webp", "jpg"])
+@pytest.mark.parametrize("mask_type", ["highlighted", "greenscreen"])
+def test_an_archive_holds_a_picture_per_frame(run: Run, output_format: str, mask_type: str) -> None:
+    found = entries(run(output_format=output_format, mask_type=mask_type).path)
+    manifest = json.loads(found.pop("manifest.json"))
+    assert list(found) == [f"frames/{frame:05d}.{output_format}" for frame in range(6)]
+    assert {Image.open(io.BytesIO(content)).size for content in found.values()} == {(96, 64)}
+    assert [frame["frame"] for frame in manifest["frames"]] == list(range(6))
+
+
+def test_masks_are_found_and_painted(run: Run, small_clip: Path) -> None:
+    """The highlighted picture differs from the video inside the mask, and hardly elsewhere: an outline may overlap."""
+    masks = entries(run(output_format="png", mask_type="binary", click_object_ids="card").path)
+    found = mask(masks["masks/card/00003.png"])
+    pictures = entries(run(output_format="png").path)
+    painted = np.asarray(Image.open(io.BytesIO(pictures["frames/00003.png"]))).astype(int)
+    (frame,) = read_frames(probe(small_clip), 3, 4)
+    changed = np.abs(painted - frame.image).max(axis=2) > 10
+    assert found.any()
+    assert (changed & found).sum() > 0.9 * found.sum()
+    assert (changed & ~found).sum() < found.sum()
+
+
+def test_every_object_has_its_own_masks_whatever_its_name(run: Run) -> None:
+    names = ["../../etc/passwd", "鳥", "CON", "a" * 64]
+    clicks = "[10,40],[30,40],[60,40],[90,40]"
+    given = {"click_coordinates": clicks, "click_object_ids": ",".join(names)}
+    found = entries(run(output_format="png", mask_type="binary", **given).path)
+    manifest = json.loads(found["manifest.json"])
+    assert [entry["name"] for entry in manifest["objects"]] == names
+    folders = {name.rpartition("/")[0] for name in found if name != "manifest.json"}
+    assert len(folders) == 4
+    assert all(folder.count("/") == 1 and ".." not in folder.split("/") for folder in folders)
+    assert len(found) == 4 * 6 + 1
+
+
+@pytest.mark.parametrize("propagation", ["both", "forward"])
+def test_frames_before_the_first_click(run: Run, propagation: str) -> None:
+    given = {"click_frames": "3", "click_object_ids": "card", "output_format": "png", "mask_type": "binary"}
+    found = entries(run(propagation=propagation, **given).path)
+    assert mask(found["masks/card/00003.png"]).any()
+    before = [mask(found[f"masks/card/{frame:05d}.png"]).any() for frame in range(3)]
+    assert before == [propagation == "both"] * 3
+
+
+def test_an_interval_leaves_frames_out(run: Run) -> None:
+    result = run(output_frame_interval=4)
+    assert result.frames == 6
+    assert probe(result.path).frame_count == 2
+    assert not probe(result.path).has_audio
+
+
+def test_another_rate_plays_faster(run: Run) -> None:
+    info = probe(run(video_fps=48).path)
+    assert (info.frame_count, info.frame_rate, info.has_audio) == (6, Fraction(48), False)
+
+
+def test_a_zip_of_frames_and_an_image_are_clips(run: Run, tmp_path: Path) -> None:
+    frames = numbered_frames(3, 65, 49)
+    assert probe(run(video=frame_zip(tmp_path / "frames.zip", frames)).path).frame_count == 3
+    Image.fromarray(frames[0]).save(tmp_path / "one.png")
+    assert probe(run(video=tmp_path / "one.png").path).frame_count == 1
+
+
+def test_the_same_request_gives_the_same_bytes(run: Run) -> None:
+    given = {"output_format": "png", "mask_type": "binary"}
+    first = run(**given).path.read_bytes()
+    run(click_coordinates="[60,20]")
+    assert run(**given).path.read_bytes() == first
+
+
+def test_the_seconds_add_up(run: Run) -> None:
+    result = run(click_coordinates="[30,40],[60,50]")
+    assert (result.frames, result.objects) == (6, 2)
+    parts = (result.decode_seconds, result.network_seconds, result.paint_seconds, result.encode_seconds)
+    assert all(seconds > 0 for seconds in parts)
+    assert set(result.metrics) == {
+        *("frames", "objects", "decode_seconds", "network_seconds", "paint_seconds", "encode_seconds")
+    }
+
+
+@pytest.mark.parametrize(
+    ("frames", "propagation", "total"),
+    [
+        ("0", "both", 1 + 6),
+        ("0,5", "both", 2 + 6),
+        ("4", "both", 1 + 5 + 6),
+        ("4", "forward", 1 + 6),
+        ("4,2", "both", 2 + 3 + 6),
+    ],
+)
+def test_progress_goes_from_one_to_all(run: Run, frames: str, propagation: str, total: int) -> None:
+    """Prompt frames are read ahead, and those up to the first prompt once more for the way back."""
+    told: list[tuple[int, int]] = []
+    clicks = ",".join(["[30,40]"] * len(frames.split(",")))
+    given = {"click_coordinates": clicks, "click_frames": frames, "click_object_ids": ",".join("a" * len(frames))}
+    run(lambda *counts: told.append(counts), propagation=propagation, **given)
+    assert told == [(done, total) for done in range(1, total + 1)]
+
+
+@pytest.mark.parametrize("output_format", OUTPUTS)
+@pytest.mark.parametrize("error", [Cancelled, RuntimeError])
+@pytest.mark.parametrize("moment", [1, 4, 7])
+def test_nothing_stays_behind_an_error(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output_format: str, error: type, moment: int
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+
+    def stop(done: int, total: int) -> None:
+        if done == moment:
+            raise error
+
+    with pytest.raises(error):
+        run(stop, output_format=output_format)
+    assert list(scratch.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [scratch]
+
+
+def test_an_error_leaves_an_earlier_result_as_it_was(run: Run) -> None:
+    def stop(done: int, total: int) -> None:
+        raise Cancelled
+
+    path = run().path
+    before = path.read_bytes()
+    with pytest.raises(Cancelled):
+        run(stop)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "sentence"),
+    [
+        ({"click_frames": "6"}, InvalidRequest, "click_frames: point 1 is on frame 6, but the video has frames 0 to 5"),
+        ({"click_coordinates": "[96,0]"}, InvalidRequest, "click_coordinates: "),
+        ({"click_coordinates": ""}, InvalidRequest, "click_coordinates: "),
+        ({"click_labels": "0"}, InvalidRequest, "click_labels: "),
+        ({"video": "nowhere.mp4"}, UnreadableVideo, ""),
+    ],
+)
+def test_a_refusal_comes_before_the_network_runs(
+    run: Run,
+    demo_model: LoadedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    inputs: dict[str, Any],
+    error: type[Exception],
+    sentence: str,
+) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("the network ran")
+
+    monkeypatch.setattr(demo_model.network, "forward_image", forbidden)
+    monkeypatch.setattr(demo_model.network.image_encoder, "forward", forbidden)
+    with pytest.raises(error) as caught:
+        run(**inputs)
+    assert str(caught.value).startswith(sentence)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_callers_settings_are_not_touched(run: Run) -> None:
+    """Neither between two frames nor afterwards: both belong to the thread, which is Cog's."""
+    seen: set[tuple[bool, bool]] = set()
+    run(lambda *_: seen.add((torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu"))))
+    assert seen == {(False, False)}
+    assert torch.is_grad_enabled()
+
+
+def test_a_clip_of_changing_frame_rate_keeps_its_times(run: Run, tmp_path: Path) -> None:
+    times = [0, 40, 100, 250, 300]
+    clip = write_clip(tmp_path / "uneven.mkv", numbered_frames(5, 64, 48), times_ms=times)
+    assert probe_times(run(video=clip).path) == pytest.approx([time / 1000 for time in times], abs=0.001)

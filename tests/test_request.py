@@ -1,0 +1,136 @@
+"""Each input by itself: what is taken, and how a refusal reads."""
+
+from dataclasses import MISSING, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sam2_cog.errors import InvalidRequest
+from sam2_cog.outputs import OUTPUTS
+from sam2_cog.request import Request, option
+
+NUMBERS = ("output_quality", "output_frame_interval", "video_fps")
+TEXTS = [item.name for item in fields(Request) if item.name not in (*NUMBERS, "video")]
+CHOICES = [name for name in TEXTS if option(name).choices]
+
+
+def request(**inputs: Any) -> Request:
+    needed: dict[str, Any] = {"video": Path("clip.mp4"), "click_coordinates": "[1,2]"}
+    return Request(**needed | inputs)
+
+
+def refusal(**inputs: Any) -> str:
+    with pytest.raises(InvalidRequest) as caught:
+        request(**inputs)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    assert {item.name: item.default for item in fields(Request) if item.default is not MISSING} == {
+        "click_labels": "1",
+        "click_frames": "0",
+        "click_object_ids": "",
+        "mask_type": "highlighted",
+        "annotation_type": "mask",
+        "output_format": "mp4",
+        "output_quality": 80,
+        "output_frame_interval": 1,
+        "video_fps": 0,
+        "propagation": "both",
+    }
+
+
+def test_every_output_can_be_chosen() -> None:
+    assert option("output_format").choices == tuple(OUTPUTS)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_each_choice_is_taken_and_nothing_else(name: str) -> None:
+    for choice in option(name).choices:
+        assert getattr(request(**{name: choice}), name) == choice
+    for other in ("", "MP4", "mask ", "none", "é" * 500):
+        message = refusal(**{name: other})
+        assert message.startswith(f"{name}: ")
+        assert all(choice in message for choice in option(name).choices)
+        assert len(message) < 200
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("value", [None, 1, 1.5, True, ["a"], {"a": 1}])
+def test_a_text_must_be_a_text(name: str, value: object) -> None:
+    assert refusal(**{name: value}).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [None, "1", True, [1], float("nan"), float("inf"), float("-inf"), -1, 10**400])
+def test_a_number_must_be_a_number_within_its_limits(name: str, value: object) -> None:
+    assert refusal(**{name: value}).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("output_quality", 0, "it must be a whole number from 1 to 100"),
+        ("output_quality", 101, "it must be a whole number from 1 to 100"),
+        ("output_quality", 79.5, "it must be a whole number from 1 to 100"),
+        ("output_frame_interval", 0, "it must be a whole number of at least 1"),
+        ("output_frame_interval", 1.5, "it must be a whole number of at least 1"),
+        ("video_fps", 240.5, "it must be a number from 0 to 240"),
+        ("video_fps", 0.001, "it must be 0 or at least 0.01"),
+    ],
+)
+def test_a_refusal_names_the_input_the_value_and_what_is_allowed(name: str, value: float, allowed: str) -> None:
+    assert refusal(**{name: value}) == f"{name}: {value} is not allowed, {allowed}"
+
+
+def test_whole_numbers_may_come_as_floats() -> None:
+    taken = request(output_quality=80.0, output_frame_interval=2.0, video_fps=25)
+    assert (taken.output_quality, taken.output_frame_interval, taken.video_fps) == (80, 2, 25.0)
+    assert isinstance(taken.output_quality, int) and isinstance(taken.output_frame_interval, int)
+    assert isinstance(taken.video_fps, float)
+
+
+@pytest.mark.parametrize("value", [None, "", 5, ["clip.mp4"], "A" * 5000, "/".join(["A" * 300] * 3)])
+def test_a_video_must_be_a_path(value: object) -> None:
+    message = refusal(video=value)
+    assert message.startswith("video: ")
+    assert len(message) < 200
+
+
+def test_a_path_may_be_a_text() -> None:
+    assert request(video="a/clip.mp4").video == Path("a/clip.mp4")
+
+
+@pytest.mark.parametrize(
+    ("fps", "rate"),
+    [
+        (0, None),
+        (25, Fraction(25)),
+        (0.01, Fraction(1, 100)),
+        (12.5, Fraction(25, 2)),
+        (23.976, Fraction(2997, 125)),
+        (30000 / 1001, Fraction(30000, 1001)),
+        (240, Fraction(240)),
+    ],
+)
+def test_the_frame_rate_is_exact(fps: float, rate: Fraction | None) -> None:
+    assert request(video_fps=fps).frame_rate == rate
+
+
+@given(st.floats(0.01, 240))
+def test_any_frame_rate_that_is_taken_is_one(fps: float) -> None:
+    rate = request(video_fps=fps).frame_rate
+    assert rate is not None
+    assert rate > 0
+    assert abs(rate - Fraction(fps)) <= Fraction(1, 1001)
+
+
+def test_a_request_does_not_change() -> None:
+    with pytest.raises(AttributeError):
+        request().output_quality = 1  # type: ignore[misc]
