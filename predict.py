@@ -1,0 +1,124 @@
+"""The Cog predictor: its inputs, and one call to the pipeline.
+
+Cog reads the signature without running this file, and takes a description only as one plain string: hence literals
+and long lines. `sam2_cog.request` says the same for the rest of the project, and a test compares the two.
+"""
+# ruff: noqa: B008, E501
+
+import logging
+import shutil
+import sys
+import tempfile
+
+from cog import BasePredictor, Input, Path
+
+from sam2_cog.errors import CheckpointError
+from sam2_cog.model import load_model
+from sam2_cog.outputs import OUTPUTS
+from sam2_cog.pipeline import segment_video
+from sam2_cog.request import Request
+
+logger = logging.getLogger(__name__)
+
+
+class Predictor(BasePredictor):
+    """Holds the network, and the folder of the last result until the next request: Cog sends it after predict()."""
+
+    def setup(self) -> None:
+        """Load the network that SAM2_MODEL names, once."""
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+        self.results = tempfile.TemporaryDirectory(prefix="sam2-cog-")
+        try:
+            self.model = load_model()
+        except CheckpointError as error:
+            logger.error("%s", error)  # Cog's server reports only that setup failed
+            raise
+
+    def predict(
+        self,
+        video: Path = Input(
+            description="A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip of numbered JPEG, PNG or WebP frames, or an image."
+        ),
+        click_coordinates: str = Input(
+            description="Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; [x0,y0,x1,y1] is a box around an object."
+        ),
+        click_labels: str = Input(
+            default="1",
+            description="For each click 1 (foreground) or 0 (background), with commas; if there are too few, the last one repeats.",
+        ),
+        click_frames: str = Input(
+            default="0",
+            description="For each click the number of its frame, from 0, with commas; if there are too few, the last one repeats.",
+        ),
+        click_object_ids: str = Input(
+            default="",
+            description="For each click the name of its object, with commas; the same name is the same object. Without a name, a click is an object of its own: object_1, object_2, ...",
+        ),
+        mask_type: str = Input(
+            default="highlighted",
+            description="What is shown: binary (white objects on black), highlighted (each object in its own colour) or greenscreen (the objects on green).",
+            choices=["binary", "highlighted", "greenscreen"],
+        ),
+        annotation_type: str = Input(
+            default="mask",
+            description="How highlighted marks an object: its mask, a box with its name, or both.",
+            choices=["mask", "box", "both"],
+        ),
+        output_format: str = Input(
+            default="mp4",
+            description="mp4 is a video; png, webp and jpg are a .zip of pictures with a manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format.",
+            choices=["mp4", "png", "webp", "jpg"],
+        ),
+        output_quality: int = Input(
+            default=80,
+            description="Quality of mp4, webp and jpg, from 1 (smallest file) to 100 (best picture).",
+            ge=1,
+            le=100,
+        ),
+        output_frame_interval: int = Input(
+            default=1,
+            description="Write every n-th frame; the sound is kept only when every frame is written.",
+            ge=1,
+        ),
+        video_fps: float = Input(
+            default=0,
+            description="Frame rate of the output, and of a .zip of frames; 0 keeps the source's own frame times (24 for a .zip). Frames are never added or dropped, so another rate plays faster or slower, without sound.",
+            ge=0,
+            le=240,
+        ),
+        propagation: str = Input(
+            default="both",
+            description="both finds the objects on every frame; forward leaves the frames before the first click empty.",
+            choices=["both", "forward"],
+        ),
+    ) -> Path:
+        """Find the clicked objects on every frame; returns the finished file."""
+        folder = self._new_folder()
+        try:
+            request = Request(
+                video=video,
+                click_coordinates=click_coordinates,
+                click_labels=click_labels,
+                click_frames=click_frames,
+                click_object_ids=click_object_ids,
+                mask_type=mask_type,  # type: ignore[arg-type]  # Request checks it
+                annotation_type=annotation_type,  # type: ignore[arg-type]
+                output_format=output_format,
+                output_quality=output_quality,
+                output_frame_interval=output_frame_interval,
+                video_fps=video_fps,
+                propagation=propagation,
+            )
+            result = segment_video(request, self.model, folder / f"output{OUTPUTS[output_format].suffix}")
+        except BaseException:  # a cancel is no Exception
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        for name, value in result.metrics.items():
+            self.record_metric(name, value)
+        return Path(result.path)
+
+    def _new_folder(self) -> Path:
+        """An empty folder for this request; those of earlier requests go, also where a cancel cut their removal short."""
+        for folder in Path(self.results.name).iterdir():
+            shutil.rmtree(folder, ignore_errors=True)
+        return Path(tempfile.mkdtemp(dir=self.results.name))
