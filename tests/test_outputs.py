@@ -164,7 +164,7 @@ def test_an_odd_size_gets_its_last_row_and_column_twice(width: int, height: int,
 def test_the_shape_of_the_pixels_is_kept(stored: str, turn: int, shown: str, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "plain.mp4", numbered_frames(3), options=["-aspect", str(Fraction(stored) * 64 / 48)])
     turned = tmp_path / "turned.mp4"
-    command = ["ffmpeg", "-v", "error", "-i", clip, "-c", "copy", "-metadata:s:v", f"rotate={turn}", turned]
+    command = ["ffmpeg", "-v", "error", "-i", str(clip), "-c", "copy", "-metadata:s:v", f"rotate={turn}", str(turned)]
     subprocess.run(command, check=True)
     source = turned if probe(turned).rotation == turn else clip
     result = stream(copy_clip(source, tmp_path / "out.mp4"))

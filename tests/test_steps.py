@@ -15,7 +15,8 @@ OBJECTS = 4
 
 @pytest.fixture(scope="module", params=["demo", "tiny"])
 def model(request: pytest.FixtureRequest) -> LoadedModel:
-    return place_network(request.param, build_network(request.param, image_size=256), "cpu")
+    size = {"demo": None, "tiny": 256}[request.param]
+    return place_network(request.param, build_network(request.param, image_size=size), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,8 @@ def steps(model: LoadedModel) -> Steps:
 
 
 @pytest.fixture(scope="module")
-def image() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+def image(steps: Steps) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (steps.image_size, steps.image_size, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,10 @@ def official(network: SAM2Base, image: np.ndarray) -> tuple[list[Tensor], list[T
 
 @torch.inference_mode()
 def test_frames_encoded_together_equal_frames_encoded_alone(steps: Steps, network: SAM2Base) -> None:
-    images = [np.random.default_rng(seed).integers(0, 256, (256, 256, 3), dtype=np.uint8) for seed in range(3)]
+    images = [
+        np.random.default_rng(seed).integers(0, 256, (steps.image_size, steps.image_size, 3), dtype=np.uint8)
+        for seed in range(3)
+    ]
     for image, found in zip(images, steps.encode_frames(images), strict=True):
         levels, _, sizes = official_features(network, image)
         for level, size, ours in zip(levels, sizes, (*found.fine, found.top), strict=True):
@@ -85,7 +89,7 @@ def test_memories_of_many_objects_are_fused_as_each_alone(
     levels, places, sizes = official
     sign = 1 if reverse else -1
     generator = torch.Generator().manual_seed(5)
-    tokens = torch.randn(OBJECTS, 4, 256, network.mem_dim, generator=generator).bfloat16()
+    tokens = torch.randn(OBJECTS, 4, steps.grid**2, network.mem_dim, generator=generator).bfloat16()
     pointers = torch.randn(OBJECTS, 4, network.hidden_dim, generator=generator)
     recalls, expected = [], []
     for row in range(OBJECTS):
@@ -115,7 +119,7 @@ def test_tracked_masks_of_many_objects_are_those_of_each_alone(
 ) -> None:
     levels, _, sizes = official
     fused = steps.without_memory(features) + torch.randn(
-        OBJECTS, network.hidden_dim, 16, 16, generator=torch.Generator().manual_seed(1)
+        OBJECTS, network.hidden_dim, steps.grid, steps.grid, generator=torch.Generator().manual_seed(1)
     )
     found = steps.segment(features, fused)
     maps = steps.encode_memory(features, found.logits, found.presence, prompted=False)
@@ -136,7 +140,7 @@ def test_prompted_masks_are_the_official_ones(
     steps: Steps, network: SAM2Base, features: Features, official: tuple, labels: tuple[int, ...]
 ) -> None:
     levels, _, sizes = official
-    points = torch.rand(1, len(labels), 2, generator=torch.Generator().manual_seed(2)) * 256
+    points = torch.rand(1, len(labels), 2, generator=torch.Generator().manual_seed(2)) * steps.image_size
     clicks = Clicks(points, torch.tensor([labels], dtype=torch.int32))
     fused = steps.without_memory(features)
     found = steps.segment(features, fused, clicks)
@@ -144,7 +148,9 @@ def test_prompted_masks_are_the_official_ones(
     alone = network._forward_sam_heads(fused, given, None, list(features.fine), len(labels) == 1)
     assert torch.equal(found.logits, alone[3]) and torch.equal(found.pointer, alone[5])
     maps = steps.encode_memory(features, found.logits, found.presence, prompted=True)
-    full = torch.nn.functional.interpolate(found.logits, size=(256, 256), mode="bilinear", align_corners=False)
+    full = torch.nn.functional.interpolate(
+        found.logits, size=(steps.image_size, steps.image_size), mode="bilinear", align_corners=False
+    )
     memory, _ = network._encode_new_memory(levels, sizes, full, found.presence, True)
     assert torch.equal(maps[0], memory.bfloat16().flatten(2)[0].T)
 

@@ -1,0 +1,204 @@
+"""Every rule of the request, from file to archive, against exact masks: a click that is lost or misplaced costs J.
+
+J is the share of the union of mask and truth that both cover. The scene is drawn so that the demo network knows what to
+do with it: a red disc that moves to the right above a yellow plate that moves to the left, over a grey-blue ground.
+"""
+
+import io
+import json
+import subprocess
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam2_cog.evaluate.metrics import region_similarity
+from sam2_cog.model import LoadedModel
+from sam2_cog.pipeline import segment_video
+from sam2_cog.request import Request
+from sam2_cog.video import probe
+from tests.media import write_clip
+
+FRAMES = 8
+GOOD = 0.85
+BAD = 0.3
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Frames (N, H, W, 3) uint8 and, for the disc and the plate, masks (N, H, W) bool and centres (x, y) by frame."""
+
+    images: np.ndarray
+    disc: np.ndarray
+    plate: np.ndarray
+
+    def centre(self, masks: np.ndarray, frame: int) -> str:
+        """A click in the middle of an object."""
+        y, x = (round(float(axis.mean()), 1) for axis in np.nonzero(masks[frame]))
+        return f"[{x},{y}]"
+
+    def box(self, *masks: np.ndarray, frame: int = 0) -> str:
+        """A box around objects."""
+        y, x = np.nonzero(np.any([mask[frame] for mask in masks], axis=0))
+        return f"[{x.min()},{y.min()},{x.max() + 1},{y.max() + 1}]"
+
+
+def draw(width: int = 320, height: int = 180) -> Scene:
+    """The scene of the module's first lines; the middles move by a tenth of the width a frame."""
+    rows = np.linspace(0, 1, height)[:, None, None]
+    ground = np.broadcast_to((90 + 40 * rows, 110 + 30 * rows, 130 + 20 * rows), (3, height, width, 1))
+    ground = ground[..., 0].transpose(1, 2, 0).astype(np.uint8)
+    images, discs, plates = [], [], []
+    for index in range(FRAMES):
+        disc, plate = np.zeros((2, height, width), np.uint8)
+        step = index * width // 14
+        cv2.circle(disc, (width // 6 + step, height // 4 + 4), height // 6, 1, -1)
+        left = width - width // 4 - step
+        cv2.rectangle(plate, (left, height * 5 // 8), (left + width // 5, height * 15 // 16), 1, -1)
+        image = ground.copy()
+        image[disc > 0] = (200, 40, 30)
+        image[plate > 0] = (235, 210, 60)
+        images.append(image)
+        discs.append(disc > 0)
+        plates.append(plate > 0)
+    return Scene(np.stack(images), np.stack(discs), np.stack(plates))
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return draw()
+
+
+@pytest.fixture(scope="module")
+def clip(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("scene") / "scene.mp4", scene.images, options=("-qp", "0"))
+
+
+MasksOf = Callable[..., dict[str, np.ndarray]]
+
+
+@pytest.fixture
+def masks_of(demo_model: LoadedModel, tmp_path: Path) -> MasksOf:
+    """Run a request for a binary archive; returns folder -> (N, H, W) bool, in the manifest's order."""
+
+    def run(clip: Path, clicks: str, **inputs: str) -> dict[str, np.ndarray]:
+        request = Request(clip, clicks, mask_type="binary", output_format="png", **inputs)  # type: ignore[arg-type]
+        path = segment_video(request, demo_model, tmp_path / "masks.zip").path
+        with zipfile.ZipFile(path) as archive:
+            names = [entry["name"] for entry in json.loads(archive.read("manifest.json"))["objects"]]
+            return {name: np.stack([_read(archive, name, index) for index in range(FRAMES)]) for name in names}
+
+    return run
+
+
+def _read(archive: zipfile.ZipFile, name: str, index: int) -> np.ndarray:
+    return np.array(Image.open(io.BytesIO(archive.read(f"masks/{name}/{index:05d}.png")))) > 127
+
+
+def region(masks: np.ndarray, truth: np.ndarray) -> float:
+    """Mean J over the frames."""
+    return float(np.mean([region_similarity(mask, exact) for mask, exact in zip(masks, truth, strict=True)]))
+
+
+def test_one_click_on_each_object_finds_that_object(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
+    clicks = f"{scene.centre(scene.disc, 0)},{scene.centre(scene.plate, 0)}"
+    found = masks_of(clip, clicks, click_object_ids="disc,plate")
+    assert list(found) == ["disc", "plate"]
+    assert region(found["disc"], scene.disc) >= GOOD
+    assert region(found["plate"], scene.plate) >= GOOD
+    assert region(found["disc"], scene.plate) <= BAD
+
+
+def test_the_order_of_the_clicks_is_the_order_of_the_objects(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
+    clicks = f"{scene.centre(scene.plate, 0)},{scene.centre(scene.disc, 0)}"
+    found = masks_of(clip, clicks)
+    assert list(found) == ["object_1", "object_2"]
+    assert region(found["object_1"], scene.plate) >= GOOD
+    assert region(found["object_2"], scene.disc) >= GOOD
+
+
+def test_a_box_finds_what_is_in_it(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
+    (found,) = masks_of(clip, scene.box(scene.plate)).values()
+    assert region(found, scene.plate) >= GOOD
+
+
+def test_a_click_belongs_to_its_frame(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
+    """Where the disc is on frame 6 there is only ground on frame 0."""
+    (found,) = masks_of(clip, scene.centre(scene.disc, 6), click_frames="6").values()
+    assert region(found, scene.disc) >= GOOD
+
+
+def test_forward_finds_nothing_before_the_click_and_all_after_it(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
+    (found,) = masks_of(clip, scene.centre(scene.disc, 4), click_frames="4", propagation="forward").values()
+    assert not found[:4].any()
+    assert region(found[4:], scene.disc[4:]) >= GOOD
+
+
+def test_a_background_click_takes_away_what_it_is_on(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
+    """A box around both and a background click on one leaves the other, whichever it is."""
+    both = scene.box(scene.disc, scene.plate)
+    for kept, taken in ((scene.disc, scene.plate), (scene.plate, scene.disc)):
+        clicks = f"{both},{scene.centre(kept, 0)},{scene.centre(taken, 0)}"
+        (found,) = masks_of(clip, clicks, click_labels="1,1,0", click_object_ids="it,it,it").values()
+        assert region(found, kept) > region(found, taken) + 0.3
+
+
+def test_a_later_frame_can_be_corrected(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
+    """A wrong click on the plate, put right on frame 4 by a foreground click on the disc and a background one."""
+    clicks = f"{scene.centre(scene.plate, 0)},{scene.centre(scene.disc, 4)},{scene.centre(scene.plate, 4)}"
+    (found,) = masks_of(clip, clicks, click_labels="1,1,0", click_frames="0,4,4", click_object_ids="it,it,it").values()
+    assert region(found[:1], scene.plate[:1]) >= GOOD
+    assert region(found[4:5], scene.disc[4:5]) >= GOOD
+
+
+def test_a_background_name_counts_for_every_object(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
+    clicks = f"{scene.centre(scene.disc, 0)},{scene.centre(scene.plate, 0)},[5,90]"
+    found = masks_of(clip, clicks, click_labels="1,1,0", click_object_ids="disc,plate,ground")
+    assert list(found) == ["disc", "plate"]
+    assert region(found["disc"], scene.disc) >= GOOD
+    assert region(found["plate"], scene.plate) >= GOOD
+
+
+def test_clicks_with_one_name_are_one_object(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
+    clicks = f"{scene.centre(scene.disc, 0)},{scene.centre(scene.plate, 0)}"
+    found = masks_of(clip, clicks, click_object_ids="thing,thing")
+    assert list(found) == ["thing"]
+    assert found["thing"][0].any()
+
+
+def test_a_rotated_clip_is_clicked_as_it_is_displayed(scene: Scene, masks_of: MasksOf, tmp_path: Path) -> None:
+    """The file holds the scene lying on its side, and says by how much to turn it."""
+    lying = np.rot90(scene.images, k=1, axes=(1, 2)).copy()
+    stored, path = write_clip(tmp_path / "stored.mp4", lying, options=("-qp", "0")), tmp_path / "turned.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", str(stored), "-c", "copy", "-metadata:s:v", "rotate=270", str(path)], check=True
+    )
+    if probe(path).rotation == 0:  # from version 6 on ffmpeg has an option of its own for it
+        display = ["-display_rotation", "90", "-i", str(stored), "-c", "copy", "-y", str(path)]
+        subprocess.run(["ffmpeg", "-v", "error", *display], check=True)
+    assert (probe(path).width, probe(path).height) == (320, 180)
+    clicks = f"{scene.centre(scene.disc, 0)},{scene.centre(scene.plate, 0)}"
+    found = masks_of(path, clicks, click_object_ids="disc,plate")
+    assert region(found["disc"], scene.disc) >= GOOD
+    assert region(found["plate"], scene.plate) >= GOOD
+
+
+def test_odd_sizes_are_masked_to_the_pixel(masks_of: MasksOf, tmp_path: Path) -> None:
+    odd = draw(321, 181)
+    path = write_clip(tmp_path / "odd.mkv", odd.images, codec="ffv1", pix_fmt="bgr0")
+    (found,) = masks_of(path, odd.centre(odd.disc, 0)).values()
+    assert found.shape == (FRAMES, 181, 321)
+    assert region(found, odd.disc) >= GOOD
+
+
+def test_the_masks_are_of_their_own_frame(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
+    """Masks that were a frame early or late would fit their neighbour better."""
+    (found,) = masks_of(clip, scene.centre(scene.disc, 0)).values()
+    here = region(found[1:-1], scene.disc[1:-1])
+    assert here > region(found[1:-1], scene.disc[:-2]) + 0.1
+    assert here > region(found[1:-1], scene.disc[2:]) + 0.1
