@@ -61,7 +61,7 @@ def _segment(arguments: argparse.Namespace) -> None:
     request = Request(**{item.name: getattr(arguments, item.name) for item in fields(Request)})
     _check_output(request, arguments.output)
     with _bar() as progress:
-        result = segment_video(request, load_model(arguments.model), arguments.output, progress)
+        result = segment_video(request, lambda: load_model(arguments.model), arguments.output, progress)
     seconds = result.decode_seconds + result.network_seconds + result.paint_seconds + result.encode_seconds
     print(
         f"{result.path}: {result.frames} frames, {result.objects} objects, {seconds:.1f} s "

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +36,12 @@ class Result:
         return {name: value for name, value in vars(self).items() if name != "path"}
 
 
-def segment_video(request: Request, model: LoadedModel, path: Path, progress: Progress | None = None) -> Result:
+def segment_video(
+    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path, progress: Progress | None = None
+) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
+    model: a loaded one, or what loads it; that is called when the request has turned out to fit the video.
     path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
     progress: told after each frame; without it a log line is written about once a second.
 
@@ -55,16 +58,25 @@ def segment_video(request: Request, model: LoadedModel, path: Path, progress: Pr
     )
     clip = WatchedClip(info, _frames_to_read(request, info, objects), progress or LogProgress())
     probe_seconds = time.perf_counter() - begin
+    loaded = model if isinstance(model, LoadedModel) else model()
+    begin = time.perf_counter()
     with (
-        OUTPUTS[request.output_format](_spec(request, info, objects, model, path)) as output,
-        closing(Tracker(model).track(clip, objects, request.propagation)) as tracked,
+        OUTPUTS[request.output_format](_spec(request, info, objects, loaded, path)) as output,
+        closing(Tracker(loaded).track(clip, objects, request.propagation)) as tracked,
     ):
         for frame, masks in tracked:
             output.write(frame, masks)
             clip.count_frame()
-    decode = probe_seconds + clip.seconds
-    network = time.perf_counter() - begin - decode - output.paint_seconds - output.encode_seconds
-    return Result(path, info.frame_count, len(objects), decode, network, output.paint_seconds, output.encode_seconds)
+    network = time.perf_counter() - begin - clip.seconds - output.paint_seconds - output.encode_seconds
+    return Result(
+        path,
+        info.frame_count,
+        len(objects),
+        probe_seconds + clip.seconds,
+        network,
+        output.paint_seconds,
+        output.encode_seconds,
+    )
 
 
 def _parse(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:

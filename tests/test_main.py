@@ -155,7 +155,13 @@ def test_a_checkpoint_that_cannot_be_had_is_a_failure(
 
     monkeypatch.setattr(__main__, "load_model", load)
     assert main("segment", small_clip, *CLICK, "--output", tmp_path / "out.mp4") == 1
-    assert capsys.readouterr().err == "sam2-cog: large: no network\n"
+    assert capsys.readouterr().err.splitlines()[-1] == "sam2-cog: large: no network"
+
+
+def test_a_refused_request_loads_no_model(small_clip: Path, tmp_path: Path, loaded_once: list[str | None]) -> None:
+    outside = ("--click-coordinates", "[300,400]")
+    assert main("segment", small_clip, *outside, "--output", tmp_path / "out.mp4") == 2
+    assert loaded_once == []
 
 
 def test_a_file_that_cannot_be_written_is_a_failure(
