@@ -23,7 +23,7 @@ LINE_SHARE = 1 / 320
 # Eight clear colours by hand, then sixteen found by always taking the sRGB colour of middling lightness and chroma that
 # is farthest, in CIELAB, from all before it. Any two are at least 32 apart (CIE76), where 2.3 is just noticeable.
 _PALETTE = bytes.fromhex(
-    "2f8fff ff9a1f f0468c 2fc76a 9b5de5 ffd93d e63b2e 22c7d6 675e2d efc4ea cedca8 714d80"
+    "ff9a1f 2f8fff f0468c 2fc76a 9b5de5 ffd93d e63b2e 22c7d6 675e2d efc4ea cedca8 714d80"
     "e99578 6c8e03 0f825e 036884 fd95f5 993845 aaec58 981e87 9f4b0b 80bdfb 41f4cf bfa14c"
 )
 PALETTE_SIZE = len(_PALETTE) // 3
