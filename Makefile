@@ -42,6 +42,7 @@ weights: .venv/installed ## Fetch a checkpoint and check it: make weights [MODEL
 	$(BIN)/sam2-cog weights fetch $(or $(MODEL),large)
 
 bench: .venv/installed-dev ## Measure memory, many objects, and agreement with the official tracker
+	@$(PIP) -e '.[bench]'
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.objects
 	$(BIN)/python -m benchmarks.tracker
