@@ -206,7 +206,7 @@ class Steps:
     def _frame_position(self) -> Tensor:
         """Place codes of a frame's tokens, (1, tokens, C)."""
         blank = torch.zeros(1, self.network.hidden_dim, self.grid, self.grid, device=self.device)
-        return _tokens(self.network.image_encoder.neck.position_encoding(blank).to(_compute_dtype(self.device)))
+        return _tokens(self.network.image_encoder.neck.position_encoding(blank))
 
     @cached_property
     def _map_positions(self) -> list[Tensor]:

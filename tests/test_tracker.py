@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from sam2_cog.tracker import Tracker
 from sam2_cog.video import Frame
 from tests.official import official_logits, official_predictor
-from tests.scenarios import MemoryClip, Scenario, compare, moving_blocks, random_scenario
+from tests.scenarios import MemoryClip, Scenario, compare, moving_blocks, our_logits, random_scenario
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,18 @@ def test_random_jobs_with_the_official_sizes_do_too(tiny: LoadedModel, seed: int
         tiny, official_predictor("tiny", tiny.network), random_scenario(seed, frames=(5, 8), objects=2)
     )
     assert difference.pixels == 0 and difference.logits == 0
+
+
+def test_in_bfloat16_every_value_has_the_official_type(demo: LoadedModel) -> None:
+    """A GPU runs in bfloat16 autocast; on the CPU it shows, for one object, that no step rounds more or less often."""
+    scenario = random_scenario(4, frames=(5, 18), objects=1)
+    model = replace(demo, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        official = official_logits(
+            official_predictor("demo", demo.network), scenario.clip.images, scenario.objects, scenario.propagation
+        )
+    _, found = our_logits(model, scenario)
+    assert all(torch.equal(found[index], official[index]) for index in official)
 
 
 def test_a_correction_on_the_first_the_last_and_the_start_frame(demo: LoadedModel) -> None:
