@@ -1,0 +1,45 @@
+"""What a decoded frame costs: all four masks, the predicted IoUs and the object score.
+
+Every mask token is supervised with the whole object (their mean, and once more the best of the three), so that
+whichever the predictor picks is right; that taught a small network far faster than supervising the best mask only.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+MASK_SIDE = 128  # masks are compared at this resolution: twice that of the logits for a 256 px input
+SLIVER = 16  # an object of fewer visible pixels is neither clearly here nor clearly gone
+
+
+def iou(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Intersection over union over the last two axes of two bool tensors that broadcast; two empty masks agree: 1."""
+    both, either = (predicted & truth).sum((-2, -1)), (predicted | truth).sum((-2, -1))
+    return torch.where(either > 0, both / either.clamp(min=1), torch.ones_like(both, dtype=torch.float32))
+
+
+def mask_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """5 x binary cross-entropy + Dice of logits (N, M, S, S) against soft truth (N, 1, S, S) in [0, 1]: (N, M)."""
+    entropy = F.binary_cross_entropy_with_logits(logits, truth.expand_as(logits), reduction="none").mean((-2, -1))
+    share = logits.sigmoid()
+    overlap, total = (share * truth).sum((-2, -1)), share.sum((-2, -1)) + truth.sum((-2, -1))
+    return 5 * entropy + 1 - (2 * overlap + 1) / (total + 1)
+
+
+def frame_loss(masks: torch.Tensor, ious: torch.Tensor, score: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """The mean loss of one frame, a scalar.
+
+    Args: the four mask logits (N, 4, h, w), their predicted IoUs (N, 4) in [0, 1], the object score logit (N, 1), and
+    the visible truth (N, 1, H, W) in {0., 1.}. Objects that are not visible only train the score.
+    """
+    area = truth.sum((1, 2, 3))
+    present, clear = (area >= SLIVER).float(), ((area >= SLIVER) | (area == 0)).float()
+    logits = F.interpolate(masks.float(), size=(MASK_SIDE, MASK_SIDE), mode="bilinear", align_corners=False)
+    target = F.adaptive_avg_pool2d(truth, MASK_SIDE)
+    each = mask_loss(logits, target)
+    of_masks = 0.5 * each.mean(1) + 0.5 * each[:, 1:].amin(1)
+    real = iou(logits.detach() > 0, target > 0.5)
+    of_ious = (ious - real).abs().mean(1)
+    of_score = F.binary_cross_entropy_with_logits(score[:, 0].float(), (area > 0).float(), reduction="none")
+    return ((of_masks + of_ious) * present).sum() / present.sum().clamp(min=1) + (of_score * clear).mean()

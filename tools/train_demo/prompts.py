@@ -1,0 +1,106 @@
+"""What a person would give for an object: clicks, background clicks, a box, a mask, and corrections of a wrong mask.
+
+Points are (x, y) pixels of the frame, origin top left; labels as in SAM: 1 foreground, 0 background, 2 and 3 the two
+corners of a box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .shapes import Rng
+
+KINDS = ("click", "click_background", "clicks3", "box", "box_click", "mask")
+SHARES = (0.6, 0.08, 0.12, 0.12, 0.03, 0.05)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The prompts of N objects on one frame: points (N, P, 2) float32 with labels (N, P) int32, or masks."""
+
+    points: np.ndarray | None
+    labels: np.ndarray | None
+    masks: np.ndarray | None = None  # (N, H, W) bool
+
+
+def _depth(mask: np.ndarray) -> np.ndarray:
+    """Distance of every pixel of the mask to the nearest pixel outside it or outside the frame, (H, W) float32."""
+    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
+
+
+def _pick(rng: Rng, choices: np.ndarray) -> tuple[float, float]:
+    """A random pixel where `choices` (H, W) holds."""
+    ys, xs = np.nonzero(choices)
+    chosen = int(rng.integers(len(xs)))
+    return float(xs[chosen]), float(ys[chosen])
+
+
+def inside(rng: Rng, mask: np.ndarray) -> tuple[float, float]:
+    """A pixel of the mask as a person would hit it: half of them near its deepest point, the others off its rim."""
+    depth = _depth(mask)
+    share = 0.8 if rng.random() < 0.5 else 0.25
+    return _pick(rng, (depth >= share * depth.max()) & mask)
+
+
+def outside(rng: Rng, mask: np.ndarray) -> tuple[float, float]:
+    """A pixel beside the mask: in half of the cases near it (within a tenth of the frame), else anywhere off it."""
+    reach = 2 * (len(mask) // 10) + 1
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+    rim = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    choices = near & ~rim if rng.random() < 0.5 else ~rim
+    return _pick(rng, choices if choices.any() else np.ones_like(mask))
+
+
+def box(rng: Rng, mask: np.ndarray, looseness: float = 0.04) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The two corners of the mask's box, each side off by up to `looseness` of the box's size."""
+    ys, xs = np.nonzero(mask)
+    low, high = np.array([xs.min(), ys.min()]), np.array([xs.max() + 1, ys.max() + 1])
+    slip = (high - low) * looseness
+    low, high = low + rng.uniform(-1, 1, 2) * slip, high + rng.uniform(-1, 1, 2) * slip
+    (x0, y0), (x1, y1) = np.clip(low, 0, len(mask)), np.clip(high, 0, len(mask))
+    return (float(x0), float(y0)), (float(x1), float(y1))
+
+
+def _points(rng: Rng, kind: str, mask: np.ndarray) -> tuple[list[tuple[float, float]], list[int]]:
+    """The points and labels of one object for one of `KINDS` except "mask"; a box comes first."""
+    points: list[tuple[float, float]] = []
+    labels: list[int] = []
+    if kind.startswith("box"):
+        points, labels = [*box(rng, mask)], [2, 3]
+    if kind != "box":
+        clicks = 3 if kind == "clicks3" else 1
+        points, labels = points + [inside(rng, mask) for _ in range(clicks)], labels + [1] * clicks
+    if kind == "click_background":
+        points, labels = [*points, outside(rng, mask)], [*labels, 0]
+    return points, labels
+
+
+def prompt(rng: Rng, kind: str, masks: np.ndarray) -> Prompt:
+    """Prompts of one of `KINDS` for every one of the masks (N, H, W) bool, none of which may be empty."""
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of prompt {kind!r}")
+    if kind == "mask":
+        return Prompt(None, None, masks)
+    made = [_points(rng, kind, mask) for mask in masks]
+    return Prompt(np.array([p for p, _ in made], np.float32), np.array([labels for _, labels in made], np.int32))
+
+
+def correction(rng: Rng, predicted: np.ndarray, truth: np.ndarray) -> Prompt:
+    """One click per object, (N, 1, 2), in the larger of what its predicted mask misses and what it wrongly holds.
+
+    Where the mask is right, the click confirms it: inside the object, or outside it when there is none.
+    """
+    points, labels = [], []
+    for guess, mask in zip(predicted, truth, strict=True):
+        missed, wrong = mask & ~guess, guess & ~mask
+        if missed.sum() >= wrong.sum() and mask.any():
+            points.append([inside(rng, missed if missed.any() else mask)])
+            labels.append([1])
+        else:
+            points.append([inside(rng, wrong) if wrong.any() else outside(rng, mask)])
+            labels.append([0])
+    return Prompt(np.array(points, np.float32), np.array(labels, np.int32))
