@@ -74,9 +74,9 @@ def cut(logits: Tensor, height: int, width: int) -> np.ndarray:
 def _cut_chunk(logits: Tensor, height: int, width: int) -> np.ndarray:
     if logits.shape[-2:] != (height, width):
         logits = F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
+    if logits.device.type == "cpu":
+        return logits[:, 0].numpy() > 0  # several times as fast as torch's comparison
     masks = logits[:, 0] > 0
-    if masks.device.type == "cpu":
-        return masks.numpy()
     # eight pixels a byte on the way over the bus
     bits = _pack(masks.flatten()).cpu().numpy()
     return np.unpackbits(bits, count=masks.numel()).view(bool).reshape(masks.shape)

@@ -4,6 +4,7 @@ Every frame carries its own number in a row of eight black or white blocks (see 
 dropped, doubled or misplaced frame in the pixels and not only in a count.
 """
 
+import os
 import struct
 import subprocess
 import zipfile
@@ -156,3 +157,16 @@ def probe_times(path: Path, stream: str = "v:0") -> list[float]:
     command = ["ffprobe", "-v", "error", "-select_streams", stream, "-show_entries", entry, "-of", "csv=p=0", str(path)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     return [float(line.strip(",")) for line in lines]
+
+
+def children() -> list[str]:
+    """The ffmpeg and ffprobe processes that this one has started and not waited for, zombies among them."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = entry.read_text().rpartition(")")
+        except OSError:
+            continue
+        if rest.split()[1] == str(os.getpid()):
+            found.append(name)
+    return [name for name in found if "ffmpeg" in name or "ffprobe" in name]

@@ -21,7 +21,7 @@ from sam2_cog.outputs.mp4 import COPIED_SOUND, constant_rate_factor
 from sam2_cog.outputs.names import LONGEST_BYTES, safe_names
 from sam2_cog.render import Painter, object_colour
 from sam2_cog.video import Frame, VideoInfo, probe, read_frames
-from tests.media import CARD, LOSSLESS, numbered_frames, probe_times, write_clip
+from tests.media import CARD, LOSSLESS, children, numbered_frames, probe_times, write_clip
 
 NAMES = ("dog", "cat")
 
@@ -436,8 +436,7 @@ class Cancelled(BaseException):
 @pytest.fixture
 def no_process_left() -> Iterator[None]:
     yield
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert not [line for line in listed.splitlines() if line.startswith("ffmpeg") and "pytest" in line]
+    assert children() == []
 
 
 @pytest.mark.usefixtures("no_process_left")

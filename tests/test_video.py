@@ -20,6 +20,7 @@ from sam2_cog.errors import UnreadableVideo
 from sam2_cog.video import VideoInfo, probe, read_frames
 from tests.media import (
     LOSSLESS,
+    children,
     encode_image,
     frame_number,
     frame_zip,
@@ -373,19 +374,6 @@ def test_damage_is_counted_as_it_is_read(tmp_path: Path, caplog: pytest.LogCaptu
     clip.write_bytes(data)
     info = probe(clip)
     assert len(images_of(info)) == info.frame_count
-
-
-def children() -> list[str]:
-    """Child processes of this one, zombies among them."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, _, rest = entry.read_text().rpartition(")")
-        except OSError:
-            continue
-        if rest.split()[1] == str(os.getpid()):
-            found.append(name)
-    return [name for name in found if "ffmpeg" in name or "ffprobe" in name]
 
 
 @pytest.fixture
