@@ -28,10 +28,12 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from sam2_cog.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import numpy as np
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ class FramePrompt:
     points: tuple[Point, ...]
     labels: tuple[int, ...]
     box: Box | None
-    mask: np.ndarray | None = field(default=None, compare=False)
+    mask: "np.ndarray | None" = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
