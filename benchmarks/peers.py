@@ -1,7 +1,8 @@
 """Our tracker, the official predictor and transformers behind one signature, with random weights.
 
 What an implementation is asked to do is the same for all: frames in memory in, binary masks at the size of the video
-out, on the host. float32 on the CPU, bfloat16 on a GPU. Random weights cost the same time as trained ones.
+out, on the host. float32 on the CPU, bfloat16 on a GPU. Ours and the official
+predictor have the same weights.
 """
 
 import sys
@@ -10,13 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
-from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 from sam2_cog.model import build_network, place_network, read_config
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from sam2_cog.tracker import Tracker
-from tests.official import FILL_HOLE_AREA, official_pixels, official_run
+from tests.official import official_pixels, official_predictor, official_run
 from tests.scenarios import MemoryClip, moving_blocks
 
 Objects = tuple[ObjectPrompts, ...]
@@ -51,10 +50,8 @@ def load_ours(size: str, device: torch.device) -> Run:
 
 def load_official(size: str, device: torch.device) -> Run:
     """`SAM2VideoPredictor` as it is shipped; only its reading of a folder of JPEG files is left out."""
-    config = read_config(size)
-    config._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
-    config.fill_hole_area = FILL_HOLE_AREA
-    predictor: SAM2VideoPredictor = instantiate(config, _convert_="all").to(device).eval()
+    # our weights, random as they are: on a CPU some make more of the very small numbers that it is slow with
+    predictor = official_predictor(size, build_network(size).to(device))
 
     def run(clip: MemoryClip, objects: Objects) -> Iterator[np.ndarray]:
         pixels = torch.empty(clip.frame_count, 3, predictor.image_size, predictor.image_size)
