@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import torch
 
+from benchmarks.peers import click_on
 from sam2_cog.model import LoadedModel, load_model
-from sam2_cog.prompts import FramePrompt, ObjectPrompts
+from sam2_cog.prompts import ObjectPrompts
 from sam2_cog.tracker import Tracker
 from tests.official import official_pixels, official_predictor, official_run
 from tests.scenarios import MemoryClip, moving_blocks
@@ -38,17 +39,11 @@ def main() -> None:
 
 
 def _both(ours: Run, official: Run, count: int, clip: MemoryClip, repeats: int) -> tuple[float, float]:
-    objects = _objects(count, clip)
+    objects = click_on(clip, count)
     times = [(_seconds(ours, objects), _seconds(official, objects)) for _ in range(repeats)]
     best = tuple(1000 * min(side) / clip.frame_count for side in zip(*times, strict=True))
     print(f"{count:>7}  {best[0]:8.1f}  {best[1]:11.1f}  {best[0] / best[1]:6.2f}", flush=True)
     return best[0], best[1]
-
-
-def _objects(count: int, clip: MemoryClip) -> tuple[ObjectPrompts, ...]:
-    """One click each, spread over the first frame."""
-    places = [((i % 4 + 0.5) * clip.width / 4, (i // 4 % 4 + 0.5) * clip.height / 4) for i in range(count)]
-    return tuple(ObjectPrompts(str(i), i, (FramePrompt(0, (at,), (1,), None),), ()) for i, at in enumerate(places))
 
 
 def _seconds(run: Run, objects: tuple[ObjectPrompts, ...]) -> float:
