@@ -85,5 +85,5 @@ def _cut_chunk(logits: Tensor, height: int, width: int) -> np.ndarray:
 def _pack(flags: Tensor) -> Tensor:
     """(N,) bool -> (ceil(N / 8),) uint8, the first flag in the highest bit, as `numpy.packbits` does."""
     padded = F.pad(flags.to(torch.uint8), (0, -len(flags) % 8)).view(-1, 8)
-    weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=flags.device)
-    return (padded * weights).sum(1, dtype=torch.uint8)
+    places = torch.arange(7, -1, -1, dtype=torch.uint8, device=flags.device)
+    return (padded << places).sum(1, dtype=torch.uint8)

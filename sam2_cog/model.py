@@ -72,7 +72,20 @@ def place_network(name: str, network: SAM2Base, device: str | torch.device | Non
     dtype = torch.bfloat16 if target.type == "cuda" else torch.float32
     if target.type != "cuda" and name != "demo":
         logger.warning("%s: running on the CPU in float32, which is slow: seconds for each frame and object", name)
-    return LoadedModel(name, network.to(target).eval().requires_grad_(False), target, dtype)
+    network = network.to(target).eval().requires_grad_(False)
+    if dtype == torch.bfloat16:
+        cast_products(network)
+    return LoadedModel(name, network, target, dtype)
+
+
+def cast_products(network: torch.nn.Module) -> None:
+    """Round the weights of all linear layers and convolutions to bfloat16, in place.
+
+    Autocast rounds them so at every use (its cache lives no longer than one autocast block), so no value changes.
+    """
+    for module in network.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            module.to(torch.bfloat16)
 
 
 def build_network(name: str, *, image_size: int | None = None, seed: int = 0) -> SAM2Base:

@@ -188,7 +188,9 @@ class Steps:
         if not distances:
             return []
         network = self.network
-        sines = get_1d_sine_pe(torch.tensor(distances, device=self.device) / scale, dim=network.hidden_dim)
+        # pinned, so that the host need not wait for the GPU
+        frames = torch.tensor(distances, pin_memory=self.device.type == "cuda").to(self.device, non_blocking=True)
+        sines = get_1d_sine_pe(frames / scale, dim=network.hidden_dim)
         return [network.obj_ptr_tpos_proj(sines).repeat_interleave(network.hidden_dim // network.mem_dim, dim=0)]
 
     def _as_map(self, tokens: Tensor) -> Tensor:

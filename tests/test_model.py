@@ -125,13 +125,15 @@ def test_on_a_gpu_products_are_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None
     moved: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
-    class Network(torch.nn.Linear):
+    class Network(torch.nn.Sequential):
         def to(self, device: torch.device) -> "Network":  # type: ignore[override]
             moved.append(device)
             return self
 
-    loaded = place_network("large", Network(4, 4))
+    linear, norm = torch.nn.Linear(4, 4), torch.nn.LayerNorm(4)
+    loaded = place_network("large", Network(linear, norm))
     assert (loaded.device, loaded.dtype, moved) == (torch.device("cuda"), torch.bfloat16, [torch.device("cuda")])
+    assert (linear.weight.dtype, norm.weight.dtype) == (torch.bfloat16, torch.float32)
 
 
 def test_autocast_makes_products_bfloat16(demo: LoadedModel) -> None:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Dataset
 
-from .clips import TEST_SEEDS, make_clip
+from .clips import SMALLEST_START, TEST_SEEDS, make_clip
 
-STEPS = (1, 1, 2, 3, 4)  # moments between two frames: short clips must also show large movements
+STEPS = (1, 1, 2, 4, 8)  # moments between two frames: short clips must also show things hide, leave and come back
+APART = (12, 40)  # moments between the two single frames that are made of one scene, which takes less time than two
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (clips, T, H, W, 3) uint8; truth (N, T, H, W) bool of all their objects; the clip of each object (N,)."""
+    """Images (clips, T, H, W, 3) uint8; truth (N, T, H, W) bool of their objects; the clip of each object (N,)."""
 
     images: np.ndarray
     truth: np.ndarray
@@ -33,16 +34,26 @@ class Batches(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         rng = np.random.default_rng([self.seed, index])
-        images, truth, clip_of = [], [], []
-        clips, frames = (self.clips, self.frames) if index % 2 else (self.clips * self.frames, 1)
-        for clip in range(clips):
-            objects, step = int(rng.integers(2, 4)), int(rng.choice(STEPS))
-            seed = int(rng.integers(TEST_SEEDS.stop, 2**40))
-            pictures, labels = make_clip(seed, frames, self.size, objects, self.photos, step)
-            images.append(pictures)
-            truth.append(labels[None] == np.arange(1, objects + 1)[:, None, None, None])
-            clip_of += [clip] * objects
-        return Batch(np.stack(images), np.concatenate(truth), np.array(clip_of))
+        if index % 2:
+            return _joined([self._scene(rng, self.frames, int(rng.choice(STEPS))) for _ in range(self.clips)])
+        scenes = [self._scene(rng, 2, int(rng.integers(*APART))) for _ in range(max(self.clips * self.frames // 2, 1))]
+        return _joined(
+            [(images[i : i + 1], truth[:, i : i + 1]) for images, truth in scenes for i in (0, 1) if truth[:, i].any()]
+        )
 
     def __len__(self) -> int:
         return 2**31
+
+    def _scene(self, rng: np.random.Generator, frames: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Images (T, H, W, 3) and the masks (objects, T, H, W) of two or three objects."""
+        objects = int(rng.integers(2, 4))
+        seed = int(rng.integers(TEST_SEEDS.stop, 2**40))
+        images, labels = make_clip(seed, frames, self.size, objects, self.photos, step)
+        return images, labels[None] == np.arange(1, objects + 1)[:, None, None, None]
+
+
+def _joined(scenes: Sequence[tuple[np.ndarray, np.ndarray]]) -> Batch:
+    """Scenes in one batch; objects that a person could not click on in their first frame are left out."""
+    kept = [truth[truth[:, 0].mean((-2, -1)) >= SMALLEST_START] for _, truth in scenes]
+    clip_of = np.repeat(np.arange(len(scenes)), [len(truth) for truth in kept])
+    return Batch(np.stack([images for images, _ in scenes]), np.concatenate(kept), clip_of)

@@ -99,17 +99,28 @@ def _mean_colour(picture: np.ndarray) -> np.ndarray:
 
 
 def _parts(rng: Rng, photos: Sequence[np.ndarray], used: Sequence[np.ndarray]) -> tuple[Part, ...]:
-    """A body; in one thing of three also one to three limbs that swing at its rim, in its own or another texture."""
+    """A body; in one thing of three also one to three limbs that swing at its rim, behind it or (wings) before it."""
     surface = texture(rng, TEXTURE, photos, used)
-    body = _part(rng, surface, 1.0, (0.0, 0.0), limb=False)
-    if rng.random() > 1 / 3:
-        return (body,)
-    limbs = []
-    for _ in range(int(rng.integers(1, 4))):
+    behind: list[Part] = []
+    before: list[Part] = []
+    for _ in range(int(rng.integers(1, 4)) if rng.random() < 1 / 3 else 0):
         at = rng.uniform(0, 2 * np.pi)
-        own = surface if rng.random() < 0.7 else texture(rng, TEXTURE, photos, used)
-        limbs.append(_part(rng, own, rng.uniform(0.4, 0.65), (0.65 * np.cos(at), 0.65 * np.sin(at)), limb=True))
-    return (*limbs, body)
+        anchor = (0.65 * np.cos(at), 0.65 * np.sin(at))
+        limb = _part(rng, _limb_surface(rng, surface, photos, used), rng.uniform(0.4, 0.65), anchor, limb=True)
+        (before if rng.random() < 0.3 else behind).append(limb)
+    return (*behind, _part(rng, surface, 1.0, (0.0, 0.0), limb=False), *before)
+
+
+def _limb_surface(
+    rng: Rng, surface: np.ndarray, photos: Sequence[np.ndarray], used: Sequence[np.ndarray]
+) -> np.ndarray:
+    """That of the body, a darker or lighter shade of it, or now and then another one."""
+    choice = rng.random()
+    if choice < 0.5:
+        return surface
+    if choice < 0.85:
+        return cv2.convertScaleAbs(surface, alpha=rng.uniform(0.45, 1.4))
+    return texture(rng, TEXTURE, photos, used)
 
 
 def _things(
@@ -119,13 +130,13 @@ def _things(
     labels = [*range(1, objects + 1), *[0] * int(rng.integers(0, 4))]
     used, things = [backdrop], []
     for label in rng.permutation(labels):
-        radius = rng.uniform(0.1, 0.22) if label else rng.uniform(0.06, 0.16)
+        radius = rng.uniform(0.11, 0.23) if label else rng.uniform(0.06, 0.16)
         moving = bool(label) or rng.random() < 0.4
         poses = _poses(rng, times, radius, moving)
         if not label and rng.random() < 0.4:
             poses[:, :2, 0] *= 5.0  # a bar or branch
         parts = _parts(rng, photos, used)
-        used.append(_mean_colour(parts[-1].surface))
+        used.append(_mean_colour(max(parts, key=lambda part: part.size).surface))
         things.append(Thing(int(label), parts, poses))
     return things
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-MASK_SIDE = 128  # masks are compared at this resolution: twice that of the logits for a 256 px input
+MASK_SIDE = 96  # masks are compared at this resolution: twice that of the logits for a 192 px input
 SLIVER = 16  # an object of fewer visible pixels is neither clearly here nor clearly gone
 
 

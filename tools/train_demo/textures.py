@@ -39,8 +39,8 @@ def _pattern(rng: Rng, kind: str, size: int) -> np.ndarray:
 
 
 def _unlike(rng: Rng, used: Sequence[np.ndarray]) -> np.ndarray:
-    """Of three random colours (3,) in [0, 1] the one least like those used, so that most things differ in colour."""
-    drawn = rng.uniform(0, 1, (3, 3)).astype(np.float32)
+    """Of six random colours (3,) in [0, 1] the one least like those used, so that most things differ in colour."""
+    drawn = rng.uniform(0, 1, (6, 3)).astype(np.float32)
     nearest = [min((float(np.abs(colour - other).sum()) for other in used), default=0.0) for colour in drawn]
     return drawn[int(np.argmax(nearest))]
 
@@ -53,7 +53,7 @@ def texture(rng: Rng, size: int = 64, photos: Sequence[np.ndarray] = (), used: S
     if len(photos) and rng.random() < 0.5:
         return photo_piece(rng, photos, size)
     first = _unlike(rng, used)
-    second = np.clip(first + rng.uniform(-1, 1, 3) * rng.choice([0.2, 0.4, 0.8]), 0, 1).astype(np.float32)
+    second = np.clip(first + rng.uniform(-1, 1, 3) * rng.choice([0.15, 0.3, 0.6]), 0, 1).astype(np.float32)
     share = _pattern(rng, str(rng.choice(KINDS)), size)[..., None]
     light = 1 + (smooth_noise(rng, size, 3, 1) - 0.5) * rng.uniform(0, 0.5)
     surface = (first * (1 - share) + second * share) * light
@@ -66,7 +66,7 @@ def _clutter(rng: Rng, canvas: np.ndarray) -> None:
     for _ in range(int(rng.integers(3, 14))):
         a, b = (tuple(int(v) for v in rng.integers(0, size, 2)) for _ in range(2))
         base = canvas[a[1], a[0]].astype(float)
-        colour = tuple(float(v) for v in np.clip(base + rng.uniform(-70, 70, 3), 0, 255))
+        colour = tuple(float(v) for v in np.clip(base + rng.uniform(-45, 45, 3), 0, 255))
         form = rng.integers(0, 3)
         if form == 0:
             cv2.rectangle(canvas, a, b, colour, -1)
@@ -81,7 +81,7 @@ def background(rng: Rng, size: int, photos: Sequence[np.ndarray] = ()) -> np.nda
     if len(photos) and rng.random() < 0.5:
         return photo_piece(rng, photos, size)
     base = rng.uniform(0.15, 0.85, 3).astype(np.float32)
-    coarse = (smooth_noise(rng, size, int(rng.integers(2, 7))) - 0.5) * rng.uniform(0.2, 0.8)
+    coarse = (smooth_noise(rng, size, int(rng.integers(2, 7))) - 0.5) * rng.uniform(0.1, 0.5)
     fine = (smooth_noise(rng, size, int(rng.integers(size // 24, size // 4)), 1) - 0.5) * rng.uniform(0, 0.25)
     canvas = np.ascontiguousarray((np.clip(base + coarse + fine, 0, 1) * 255).astype(np.uint8))
     if rng.random() < 0.5:

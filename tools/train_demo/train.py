@@ -180,8 +180,8 @@ class Trainer:
     def run(self) -> None:
         """Train until the minutes are used up, through the stages that are still ahead."""
         for stage in STAGES:
-            if self.progress >= stage.until:
-                continue
+            if self.progress >= stage.until or (self.settings.init and stage.size < STAGES[-1].size):
+                continue  # what half the size teaches, a checkpoint has learnt already
             self.resize(stage.size)
             for batch in self._batches(stage):
                 self.train_on(batch)
@@ -207,7 +207,7 @@ class Trainer:
         self.optimiser.load_state_dict(optimiser)
 
     def _batches(self, stage: Stage) -> DataLoader[Batch]:
-        clips = max(self.settings.clips * 8 * FULL_SIZE // (max(stage.frames, 2) * stage.size), 1)
+        clips = math.ceil(self.settings.clips * 8 * FULL_SIZE / (max(stage.frames, 2) * stage.size))
         data = Batches(1000 * self.settings.seed + self.rank, clips, stage.frames, stage.size, self.photos)
         makers = self.settings.makers
         return DataLoader(data, batch_size=None, sampler=_From(self.step), num_workers=makers, collate_fn=_same)
