@@ -45,14 +45,21 @@ def _unlike(rng: Rng, used: Sequence[np.ndarray]) -> np.ndarray:
     return drawn[int(np.argmax(nearest))]
 
 
+def _shade(rng: Rng, colour: np.ndarray) -> np.ndarray:
+    """A far darker tone of a light colour (3,), a far lighter one of a dark: a blue bird in a blue sky."""
+    share = np.float32(rng.uniform(0.15, 0.55))
+    return colour * share if colour.mean() > 0.5 else 1 - (1 - colour) * share
+
+
 def texture(rng: Rng, size: int = 64, photos: Sequence[np.ndarray] = (), used: Sequence[np.ndarray] = ()) -> np.ndarray:
     """The surface of a thing, (size, size, 3) uint8: two softly lit colours in a pattern, or a photograph.
 
-    `used` are colours (3,) in [0, 1] that its first colour rather keeps away from.
+    `used` are colours (3,) in [0, 1] that its first colour rather keeps away from; now and then it is a tone of the
+    first of them, which is that of the background.
     """
     if len(photos) and rng.random() < 0.5:
         return photo_piece(rng, photos, size)
-    first = _unlike(rng, used)
+    first = _shade(rng, used[0]) if len(used) and rng.random() < 0.25 else _unlike(rng, used)
     second = np.clip(first + rng.uniform(-1, 1, 3) * rng.choice([0.15, 0.3, 0.6]), 0, 1).astype(np.float32)
     share = _pattern(rng, str(rng.choice(KINDS)), size)[..., None]
     light = 1 + (smooth_noise(rng, size, 3, 1) - 0.5) * rng.uniform(0, 0.5)
@@ -82,7 +89,7 @@ def background(rng: Rng, size: int, photos: Sequence[np.ndarray] = ()) -> np.nda
         return photo_piece(rng, photos, size)
     base = rng.uniform(0.15, 0.85, 3).astype(np.float32)
     coarse = (smooth_noise(rng, size, int(rng.integers(2, 7))) - 0.5) * rng.uniform(0.1, 0.5)
-    fine = (smooth_noise(rng, size, int(rng.integers(size // 24, size // 4)), 1) - 0.5) * rng.uniform(0, 0.25)
+    fine = (smooth_noise(rng, size, int(rng.integers(size // 24, size // 4)), 1) - 0.5) * rng.choice([0.0, 0.1, 0.25])
     canvas = np.ascontiguousarray((np.clip(base + coarse + fine, 0, 1) * 255).astype(np.uint8))
     if rng.random() < 0.5:
         _clutter(rng, canvas)
