@@ -6,6 +6,7 @@ The masks are those of the official `SAM2VideoPredictor` with `add_all_frames_to
 
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -32,6 +33,9 @@ BACKWARD_WINDOW = 32
 
 _FRAMES_PER_ENCODING = {"cuda": 4, "cpu": 1}
 """How many frames the image encoder takes at once; on a CPU a batch is no faster and delays the first mask."""
+
+_RESIZING_THREADS = 4
+"""A 1080p frame takes a core up to 40 ms to resize to 1024 pixels, longer than a GPU tracks it: it is done beside."""
 
 
 class Clip(Protocol):
@@ -62,9 +66,9 @@ class Tracker:
         propagation: `both` tracks back from the earliest prompt frame and then forward; with `forward` the frames
         before it get empty masks. Closing the generator stops the work and frees all of it.
         """
-        run = _Run(self._model, clip, objects)
-        run.condition()
-        with MaskStore() as earlier:
+        with ThreadPoolExecutor(_RESIZING_THREADS) as resizers, MaskStore() as earlier:
+            run = _Run(self._model, clip, objects, resizers)
+            run.condition()
             if propagation == "both":
                 for masks in run.backward():
                     earlier.put(masks)
@@ -90,9 +94,12 @@ class _Run:
     ever on in the caller's code between two frames.
     """
 
-    def __init__(self, model: LoadedModel, clip: Clip, objects: Sequence[ObjectPrompts]) -> None:
+    def __init__(
+        self, model: LoadedModel, clip: Clip, objects: Sequence[ObjectPrompts], resizers: ThreadPoolExecutor
+    ) -> None:
         self._model = model
         self._clip = clip
+        self._resizers = resizers
         self._steps = Steps(model.network)
         # a clip of fewer than 16 frames has fewer pointers, and the network's time code is scaled to that
         self._pointer_window = min(clip.frame_count, model.network.max_obj_ptrs_in_encoder) - 1
@@ -125,7 +132,7 @@ class _Run:
             return
         for stop in range(self.start + 1, 0, -BACKWARD_WINDOW):
             with closing(self._clip.read(max(0, stop - BACKWARD_WINDOW), stop)) as frames:
-                window = [(frame.index, self._resize(frame)) for frame in frames]
+                window = [(frame.index, image) for frame, image in self._resized(frames)]
             for masks in self._pass(reversed(window), reverse=True):
                 if masks.frame_index < self.start:
                     yield masks
@@ -135,9 +142,9 @@ class _Run:
         ahead: deque[Frame] = deque()
 
         def images() -> Iterator[tuple[int, np.ndarray]]:
-            for frame in frames:
+            for frame, image in self._resized(frames):
                 ahead.append(frame)
-                yield frame.index, self._resize(frame)
+                yield frame.index, image
 
         for masks in self._pass(images(), reverse=False):
             yield ahead.popleft(), masks
@@ -148,8 +155,16 @@ class _Run:
         blank = np.zeros((count, self._clip.height, self._clip.width), bool)
         return FrameMasks(frame_index, blank, np.zeros(count, np.float32))
 
-    def _resize(self, frame: Frame) -> np.ndarray:
-        return resize(frame.image, self._steps.image_size)
+    def _resized(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
+        """Each frame with its image in the network's size; as many as are encoded at once are resized ahead."""
+        waiting: deque[tuple[Frame, Future[np.ndarray]]] = deque()
+        for frame in frames:
+            waiting.append((frame, self._resizers.submit(resize, frame.image, self._steps.image_size)))
+            if len(waiting) > self._at_once:
+                first, image = waiting.popleft()
+                yield first, image.result()
+        for first, image in waiting:
+            yield first, image.result()
 
     def _pass(self, images: Iterator[tuple[int, np.ndarray]], *, reverse: bool) -> Iterator[FrameMasks]:
         """Track through (frame index, resized image) pairs in the order of the pass; a few are encoded at once."""

@@ -158,7 +158,7 @@ def test_closing_between_two_frames_stops_at_once(demo: LoadedModel) -> None:
         next(tracked)
     assert clip.open == [0]
     tracked.close()
-    assert clip.open == [] and len(clip.reads) == 1 + 3
+    assert clip.open == [] and len(clip.reads) == 1 + 3 + 1  # the prompt, three, and one that is resized ahead
 
 
 def test_nothing_is_held_after_the_last_frame(demo: LoadedModel) -> None:
