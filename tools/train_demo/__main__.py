@@ -22,7 +22,7 @@ def _arguments() -> argparse.Namespace:
     train = commands.add_parser("train", help="train; a run whose folder holds a state goes on from there")
     train.add_argument("--out", type=Path, required=True, help="where the checkpoint goes")
     train.add_argument("--runs", type=Path, default=Path("runs/demo"), help="folder of the state and the log")
-    train.add_argument("--init", type=Path, help="a checkpoint of the same network to start from")
+    train.add_argument("--init", type=Path, help="a checkpoint to start from; skips the half-size stages")
     train.add_argument("--photos", type=Path, help="a folder of photographs to use as backgrounds and textures")
     train.add_argument("--device", default="cpu")
     train.add_argument("--threads", type=int, default=1, help="threads of each worker")

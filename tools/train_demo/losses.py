@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-MASK_SIDE = 96  # masks are compared at this resolution: twice that of the logits for a 192 px input
 SLIVER = 16  # an object of fewer visible pixels is neither clearly here nor clearly gone
 
 
@@ -31,12 +30,13 @@ def frame_loss(masks: torch.Tensor, ious: torch.Tensor, score: torch.Tensor, tru
     """The mean loss of one frame, a scalar.
 
     Args: the four mask logits (N, 4, h, w), their predicted IoUs (N, 4) in [0, 1], the object score logit (N, 1), and
-    the visible truth (N, 1, H, W) in {0., 1.}. Objects that are not visible only train the score.
+    the visible truth (N, 1, H, W) in {0., 1.}, four times as large as the logits; they are compared at half its size.
+    Objects that are not visible only train the score.
     """
     area = truth.sum((1, 2, 3))
     present, clear = (area >= SLIVER).float(), ((area >= SLIVER) | (area == 0)).float()
-    logits = F.interpolate(masks.float(), size=(MASK_SIDE, MASK_SIDE), mode="bilinear", align_corners=False)
-    target = F.adaptive_avg_pool2d(truth, MASK_SIDE)
+    logits = F.interpolate(masks.float(), scale_factor=2, mode="bilinear", align_corners=False)
+    target = F.avg_pool2d(truth, 2)
     each = mask_loss(logits, target)
     of_masks = 0.5 * each.mean(1) + 0.5 * each[:, 1:].amin(1)
     real = iou(logits.detach() > 0, target > 0.5)

@@ -54,12 +54,12 @@ def _shade(rng: Rng, colour: np.ndarray) -> np.ndarray:
 def texture(rng: Rng, size: int = 64, photos: Sequence[np.ndarray] = (), used: Sequence[np.ndarray] = ()) -> np.ndarray:
     """The surface of a thing, (size, size, 3) uint8: two softly lit colours in a pattern, or a photograph.
 
-    `used` are colours (3,) in [0, 1] that its first colour rather keeps away from; now and then it is a tone of the
-    first of them, which is that of the background.
+    `used` are colours (3,) in [0, 1] that its first colour rather keeps away from. Where there is only that of the
+    background, the first colour is in half of the cases a tone of it.
     """
     if len(photos) and rng.random() < 0.5:
         return photo_piece(rng, photos, size)
-    first = _shade(rng, used[0]) if len(used) and rng.random() < 0.25 else _unlike(rng, used)
+    first = _shade(rng, used[0]) if len(used) == 1 and rng.random() < 0.5 else _unlike(rng, used)
     second = np.clip(first + rng.uniform(-1, 1, 3) * rng.choice([0.15, 0.3, 0.6]), 0, 1).astype(np.float32)
     share = _pattern(rng, str(rng.choice(KINDS)), size)[..., None]
     light = 1 + (smooth_noise(rng, size, 3, 1) - 0.5) * rng.uniform(0, 0.5)

@@ -61,8 +61,9 @@ class Stage:
 STAGES = (  # half the size costs a quarter, and what is learnt there holds at the full size
     Stage(0.10, 1, 128),
     Stage(0.40, 4, 128),
-    Stage(0.75, 4, 192),
-    Stage(1.00, 8, 192),
+    Stage(0.65, 4, 192),
+    Stage(0.80, 8, 192),
+    Stage(1.00, 8, FULL_SIZE),
 )
 
 
@@ -180,7 +181,7 @@ class Trainer:
     def run(self) -> None:
         """Train until the minutes are used up, through the stages that are still ahead."""
         for stage in STAGES:
-            if self.progress >= stage.until or (self.settings.init and stage.size < STAGES[-1].size):
+            if self.progress >= stage.until or (self.settings.init and stage.size <= FULL_SIZE // 2):
                 continue  # what half the size teaches, a checkpoint has learnt already
             self.resize(stage.size)
             for batch in self._batches(stage):
