@@ -75,14 +75,15 @@ def test_photographs_are_used() -> None:
 
 MASK = np.zeros((64, 64), bool)
 MASK[10:30, 20:50] = True
+BELOW = np.roll(MASK, 30, axis=0)
 
 
 @pytest.mark.parametrize("kind", [k for k in prompts.KINDS if k != "mask"])
 def test_prompts_say_what_the_mask_says(kind: str) -> None:
     for seed in range(20):
-        made = prompts.prompt(np.random.default_rng(seed), kind, np.stack([MASK, MASK.T]))
+        made = prompts.prompt(np.random.default_rng(seed), kind, np.stack([MASK, BELOW]))
         assert made.points is not None and made.labels is not None
-        for points, labels, mask in zip(made.points, made.labels, (MASK, MASK.T), strict=True):
+        for points, labels, mask in zip(made.points, made.labels, (MASK, BELOW), strict=True):
             for (x, y), label in zip(points, labels, strict=True):
                 assert label > 1 or mask[int(y), int(x)] == (label == 1)
 
@@ -91,6 +92,16 @@ def test_a_box_encloses_the_mask_closely() -> None:
     made = prompts.prompt(np.random.default_rng(0), "box", MASK[None])
     assert made.points is not None
     assert np.allclose(made.points[0], [[20, 10], [50, 30]], atol=1.5)
+
+
+def test_a_background_click_is_on_the_other_thing_in_the_box_and_of_the_same_clip() -> None:
+    masks = np.stack([MASK, BELOW, MASK])  # the third is alone in its clip
+    made = prompts.prompt(np.random.default_rng(0), "box_background", masks, np.array([0, 0, 1]))
+    assert made.points is not None
+    assert np.allclose(made.points[:2, :2], [[20, 10], [50, 60]], atol=2.5)
+    assert np.allclose(made.points[2, :2], [[20, 10], [50, 30]], atol=1.5)
+    (x, y), (u, v), _ = made.points[:, 2].astype(int)
+    assert BELOW[y, x] and MASK[v, u]
 
 
 def test_a_correction_clicks_on_the_larger_error() -> None:

@@ -13,8 +13,8 @@ import numpy as np
 
 from .shapes import Rng
 
-KINDS = ("click", "click_background", "clicks3", "box", "box_click", "mask")
-SHARES = (0.6, 0.08, 0.12, 0.12, 0.03, 0.05)
+KINDS = ("click", "click_background", "clicks3", "box", "box_click", "box_background", "mask")
+SHARES = (0.58, 0.08, 0.11, 0.1, 0.03, 0.06, 0.04)
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,13 @@ def box(rng: Rng, mask: np.ndarray, looseness: float = 0.04) -> tuple[tuple[floa
     return (float(x0), float(y0)), (float(x1), float(y1))
 
 
-def _points(rng: Rng, kind: str, mask: np.ndarray) -> tuple[list[tuple[float, float]], list[int]]:
+def _points(rng: Rng, kind: str, mask: np.ndarray, other: np.ndarray) -> tuple[list[tuple[float, float]], list[int]]:
     """The points and labels of one object for one of `KINDS` except "mask"; a box comes first."""
     points: list[tuple[float, float]] = []
     labels: list[int] = []
+    if kind == "box_background":  # around the object and another one, which is clicked away
+        away = inside(rng, other) if other.any() else outside(rng, mask)
+        return [*box(rng, mask | other), away], [2, 3, 0]
     if kind.startswith("box"):
         points, labels = [*box(rng, mask)], [2, 3]
     if kind != "box":
@@ -79,13 +82,27 @@ def _points(rng: Rng, kind: str, mask: np.ndarray) -> tuple[list[tuple[float, fl
     return points, labels
 
 
-def prompt(rng: Rng, kind: str, masks: np.ndarray) -> Prompt:
-    """Prompts of one of `KINDS` for every one of the masks (N, H, W) bool, none of which may be empty."""
+def _others(masks: np.ndarray, clip_of: np.ndarray) -> np.ndarray:
+    """For each object the next one of the same clip, (N, H, W) bool; empty where it is the only one."""
+    others = np.zeros_like(masks)
+    for clip in np.unique(clip_of):
+        members = np.flatnonzero(clip_of == clip)
+        if len(members) > 1:
+            others[members] = masks[np.roll(members, -1)]
+    return others
+
+
+def prompt(rng: Rng, kind: str, masks: np.ndarray, clip_of: np.ndarray | None = None) -> Prompt:
+    """Prompts of one of `KINDS` for every one of the masks (N, H, W) bool, none of which may be empty.
+
+    `clip_of` (N,) says which objects are in one clip; without it all are.
+    """
     if kind not in KINDS:
         raise ValueError(f"unknown kind of prompt {kind!r}")
     if kind == "mask":
         return Prompt(None, None, masks)
-    made = [_points(rng, kind, mask) for mask in masks]
+    others = _others(masks, np.zeros(len(masks)) if clip_of is None else clip_of)
+    made = [_points(rng, kind, mask, other) for mask, other in zip(masks, others, strict=True)]
     return Prompt(np.array([p for p, _ in made], np.float32), np.array([labels for _, labels in made], np.int32))
 
 

@@ -104,7 +104,7 @@ class Tracker:
         memory: dict[str, dict[int, Any]] = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
         losses = []
         for index in range(frames):
-            given = prompt(rng, kind, batch.truth[:, 0]) if index == 0 else None
+            given = prompt(rng, kind, batch.truth[:, 0], batch.clip_of) if index == 0 else None
             seen = self._select(features, index, batch)
             output = self._step(index, seen, given, memory, None)
             if given is None or given.masks is None:
