@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -73,6 +74,9 @@ def place_network(name: str, network: SAM2Base, device: str | torch.device | Non
     if target.type != "cuda" and name != "demo":
         logger.warning("%s: running on the CPU in float32, which is slow: seconds for each frame and object", name)
     network = network.to(target).eval().requires_grad_(False)
+    trunk = network.image_encoder.trunk
+    # it depends on the weights and the size alone, yet SAM 2 makes it anew for every frame: some percent of the time
+    trunk._get_pos_embed = cache(partial(type(trunk)._get_pos_embed, trunk))
     if dtype == torch.bfloat16:
         cast_products(network)
     return LoadedModel(name, network, target, dtype)

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from sam2.modeling.sam2_utils import get_1d_sine_pe
+from sam2.modeling.sam2_utils import LayerNorm2d, get_1d_sine_pe
 from torch import Tensor
 
 from sam2_cog.attention import attend
-from sam2_cog.decoder import Candidates, decode, per_object
+from sam2_cog.decoder import Candidates, decode, normalise, per_object
 from sam2_cog.memory import Recall
 
 _MEAN = (0.485, 0.456, 0.406)
@@ -154,7 +154,7 @@ class Steps:
         full = _enlarge(logits, self.image_size, prompted=prompted)
         masks = (full > 0).float() if prompted else torch.sigmoid(full)
         masks = masks * network.sigmoid_scale_for_mem_enc + network.sigmoid_bias_for_mem_enc
-        fused = encoder.pix_feat_proj(features.top) + encoder.mask_downsampler(masks)
+        fused = encoder.pix_feat_proj(features.top) + _shrink(encoder.mask_downsampler, masks)
         maps = per_object(encoder.out_proj, encoder.fuser(fused))
         absent = 1 - (presence > 0).float()
         maps += absent[..., None, None] * network.no_obj_embed_spatial[..., None, None].expand(*maps.shape)
@@ -247,6 +247,13 @@ def _enlarge(logits: Tensor, size: int, *, prompted: bool) -> Tensor:
     threes = filled.unflatten(0, (-1, 3))[:, :, 0]
     enlarged = F.interpolate(threes, size=(size, size), mode="bilinear", align_corners=False)
     return enlarged.flatten(0, 1)[: len(logits), None]
+
+
+def _shrink(downsampler: Any, masks: Tensor) -> Tensor:
+    """The forward pass of SAM 2's `MaskDownSampler`: (B, 1, S, S) -> (B, C, S/16, S/16)."""
+    for layer in downsampler.encoder:
+        masks = normalise(layer, masks) if isinstance(layer, LayerNorm2d) else layer(masks)
+    return masks
 
 
 def _compute_dtype(device: torch.device) -> torch.dtype:

@@ -123,17 +123,30 @@ def test_the_network_is_ready_for_inference_and_nothing_global_changed(demo: Loa
 def test_on_a_gpu_products_are_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Placing needs the GPU itself, so only the choice is seen here."""
     moved: list[torch.device] = []
+    network = build_network("demo")
+
+    def to(device: torch.device) -> torch.nn.Module:
+        moved.append(device)
+        return network
+
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-
-    class Network(torch.nn.Sequential):
-        def to(self, device: torch.device) -> "Network":  # type: ignore[override]
-            moved.append(device)
-            return self
-
-    linear, norm = torch.nn.Linear(4, 4), torch.nn.LayerNorm(4)
-    loaded = place_network("large", Network(linear, norm))
+    monkeypatch.setattr(network, "to", to)
+    loaded = place_network("large", network)
     assert (loaded.device, loaded.dtype, moved) == (torch.device("cuda"), torch.bfloat16, [torch.device("cuda")])
-    assert (linear.weight.dtype, norm.weight.dtype) == (torch.bfloat16, torch.float32)
+    convolution, norm = network.memory_encoder.out_proj, network.memory_attention.norm
+    assert (convolution.weight.dtype, norm.weight.dtype) == (torch.bfloat16, torch.float32)
+
+
+def test_the_place_codes_of_the_encoder_are_made_once_for_each_placing() -> None:
+    network = build_network("demo")
+    trunk = place_network("demo", network, "cpu").network.image_encoder.trunk
+    size = torch.Size((64, 64))
+    codes = trunk._get_pos_embed(size)
+    assert torch.equal(codes, type(trunk)._get_pos_embed(trunk, size))
+    assert trunk._get_pos_embed(size) is codes
+    torch.nn.init.ones_(trunk.pos_embed)
+    place_network("demo", network, "cpu")
+    assert not torch.equal(trunk._get_pos_embed(size), codes)
 
 
 def test_autocast_makes_products_bfloat16(demo: LoadedModel) -> None:
