@@ -6,6 +6,7 @@ do with it: a red disc that moves to the right above a yellow plate that moves t
 
 import io
 import json
+import runpy
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -17,12 +18,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_cog.evaluate.datasets import labelled_clips
 from sam2_cog.evaluate.metrics import region_similarity
+from sam2_cog.evaluate.product import product_of
+from sam2_cog.evaluate.scoring import evaluate_clip
 from sam2_cog.model import LoadedModel
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
 from sam2_cog.video import probe
 from tests.media import write_clip
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+draw_frame: Callable[[int], tuple[np.ndarray, dict[str, np.ndarray]]] = runpy.run_path(
+    str(SAMPLES / "draw_two_birds.py")
+)["draw_frame"]
 
 FRAMES = 8
 GOOD = 0.85
@@ -202,3 +211,39 @@ def test_the_masks_are_of_their_own_frame(scene: Scene, clip: Path, masks_of: Ma
     here = region(found[1:-1], scene.disc[1:-1])
     assert here > region(found[1:-1], scene.disc[:-2]) + 0.1
     assert here > region(found[1:-1], scene.disc[2:]) + 0.1
+
+
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
+    """The first frames of the sample, and the exact masks (N, H, W) bool of its birds."""
+    drawn = [draw_frame(index) for index in range(FRAMES)]
+    path = tmp_path_factory.mktemp("birds") / "birds.mp4"
+    write_clip(path, np.stack([image for image, _ in drawn]), options=("-qp", "0"))
+    return path, {name: np.stack([masks[name] for _, masks in drawn]) for name in ("bird_1", "bird_2")}
+
+
+def test_the_background_click_of_the_readme_leaves_one_bird(
+    birds: tuple[Path, dict[str, np.ndarray]], masks_of: MasksOf
+) -> None:
+    clip, exact = birds
+    for taken, left in (("[556,96]", "bird_1"), ("[80,222]", "bird_2")):
+        (found,) = masks_of(clip, f"[13,63,624,256],{taken}", click_labels="1,0", click_object_ids="bird,bird").values()
+        assert region(found, exact[left]) >= GOOD
+
+
+def test_one_name_for_two_birds_is_one_thing(birds: tuple[Path, dict[str, np.ndarray]], masks_of: MasksOf) -> None:
+    """As the README says of it, the network settles on one of them."""
+    clip, exact = birds
+    clicks = "[80,222],[556,96]"
+    (found,) = masks_of(clip, clicks, click_object_ids="bird,bird").values()
+    assert max(region(found, masks) for masks in exact.values()) >= GOOD
+    both = masks_of(clip, clicks, click_object_ids="red,blue")
+    assert region(both["red"], exact["bird_1"]) >= GOOD
+    assert region(both["blue"], exact["bird_2"]) >= GOOD
+
+
+def test_both_birds_of_the_sample_are_followed(demo_model: LoadedModel) -> None:
+    (sample,) = labelled_clips(SAMPLES, ())
+    scores = evaluate_clip(sample, "click", product_of(demo_model), all_frames=True)
+    assert [score.name for score in scores] == ["bird_1", "bird_2"]
+    assert all(score.region >= 0.9 for score in scores), scores
