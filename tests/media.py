@@ -5,17 +5,25 @@ dropped, doubled or misplaced frame in the pixels and not only in a count.
 """
 
 import os
+import runpy
 import struct
 import subprocess
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+draw_frame: Callable[[int], tuple[np.ndarray, dict[str, np.ndarray]]] = cache(
+    runpy.run_path(str(SAMPLES / "draw_two_birds.py"))["draw_frame"]
+)
+"""A frame of the sample as its script draws it: the picture, and the exact mask of each bird by name."""
 
 LOSSLESS: dict[str, Any] = {"codec": "ffv1", "pix_fmt": "bgr0"}  # for .mkv: the pixels come back as they went in
 CARD = np.array(  # the colours of the test card, one per column

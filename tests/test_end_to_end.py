@@ -2,11 +2,11 @@
 
 J is the share of the union of mask and truth that both cover. The scene is drawn so that the demo network knows what to
 do with it: a red disc that moves to the right above a yellow plate that moves to the left, over a grey-blue ground.
+Below it come the two birds of the sample.
 """
 
 import io
 import json
-import runpy
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -26,12 +26,7 @@ from sam2_cog.model import LoadedModel
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
 from sam2_cog.video import probe
-from tests.media import write_clip
-
-SAMPLES = Path(__file__).parent.parent / "samples"
-draw_frame: Callable[[int], tuple[np.ndarray, dict[str, np.ndarray]]] = runpy.run_path(
-    str(SAMPLES / "draw_two_birds.py")
-)["draw_frame"]
+from tests.media import SAMPLES, draw_frame, write_clip
 
 FRAMES = 8
 GOOD = 0.85

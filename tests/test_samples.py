@@ -2,13 +2,9 @@
 
 import hashlib
 import json
-import runpy
 import zipfile
-from collections.abc import Callable
 from fractions import Fraction
-from functools import cache
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,14 +12,10 @@ from PIL import Image
 
 from sam2_cog.prompts import parse_prompts
 from sam2_cog.video import probe, read_frames
+from tests.media import SAMPLES, draw_frame
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 FRAMES = range(0, 120, 8)
 DRAWN_SHA256 = "e6f64f6c92afd630f50dae8086ff8d92c279de850e4fe9f8eb8931859466d044"
-
-draw_frame: Callable[[int], tuple[np.ndarray, dict[str, np.ndarray]]] = cache(
-    runpy.run_path(str(SAMPLES / "draw_two_birds.py"))["draw_frame"]
-)
 
 
 def test_the_same_bytes_of_frames_are_drawn_again() -> None:
