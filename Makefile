@@ -41,7 +41,7 @@ serve: .venv/installed ## Start Cog's HTTP server without Docker: make serve [MO
 weights: .venv/installed ## Fetch a checkpoint and check it: make weights [MODEL=tiny]; large without MODEL
 	$(BIN)/sam2-cog weights fetch $(or $(MODEL),large)
 
-bench: .venv/installed-dev ## Measure memory, many objects, and agreement with the official tracker
+bench: .venv/installed-dev ## Measure memory, many objects and speed beside the official tracker
 	@$(PIP) -e '.[bench]'
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.objects

@@ -127,6 +127,20 @@ def test_the_loss_prefers_the_right_mask_and_score() -> None:
     assert torch.isfinite(losses.frame_loss(right, ious, score, torch.zeros_like(truth)))
 
 
+def test_the_loss_weighs_the_mask_that_is_taken() -> None:
+    truth = torch.zeros(1, 1, 64, 64)
+    truth[..., 10:30, 20:50] = 1
+    right = (torch.nn.functional.avg_pool2d(truth, 4) * 20 - 10).expand(1, 4, 16, 16)
+    ious, score = torch.ones(1, 4), torch.tensor([[5.0]])
+    for wrong, costs_more_when_ambiguous in ((0, False), (slice(1, 4), True)):
+        masks = right.clone()
+        masks[:, wrong] *= -1
+        ambiguous = losses.frame_loss(masks, ious, score, truth, ambiguous=True)
+        certain = losses.frame_loss(masks, ious, score, truth, ambiguous=False)
+        assert (ambiguous > certain + 1) == costs_more_when_ambiguous
+        assert (certain > ambiguous + 1) == (not costs_more_when_ambiguous)
+
+
 def test_region_similarity_of_nothing_is_one() -> None:
     assert region_similarity(~MASK & MASK, ~MASK & MASK) == 1
     assert region_similarity(MASK, ~MASK) == 0

@@ -26,7 +26,7 @@ class Batch:
 class Batches(Dataset[Batch]):
     """Batch i is the same for the same seed. Training seeds lie above those of the test clips.
 
-    Every other batch holds as many single frames instead: they show more things, and the first mask decides most.
+    Every other batch holds as many single frames instead: they show more things, and the first mask decides much.
     """
 
     def __init__(self, seed: int, clips: int, frames: int, size: int, photos: Sequence[np.ndarray] = ()) -> None:

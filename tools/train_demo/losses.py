@@ -1,7 +1,8 @@
 """What a decoded frame costs: all four masks, the predicted IoUs and the object score.
 
-Every mask token is supervised with the whole object (their mean, and once more the best of the three), so that
-whichever the predictor picks is right; that taught a small network far faster than supervising the best mask only.
+Every mask token is supervised with the whole object (their mean, and once more the best of the three, or the one that
+is taken after several clicks or a box), so that whichever the predictor picks is right; that taught a small network far
+faster than supervising the best mask only.
 """
 
 from __future__ import annotations
@@ -27,19 +28,22 @@ def mask_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return 5 * entropy + 1 - (2 * overlap + 1) / (total + 1)
 
 
-def frame_loss(masks: torch.Tensor, ious: torch.Tensor, score: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def frame_loss(
+    masks: torch.Tensor, ious: torch.Tensor, score: torch.Tensor, truth: torch.Tensor, *, ambiguous: bool = True
+) -> torch.Tensor:
     """The mean loss of one frame, a scalar.
 
     Args: the four mask logits (N, 4, h, w), their predicted IoUs (N, 4) in [0, 1], the object score logit (N, 1), and
     the visible truth (N, 1, H, W) in {0., 1.}, four times as large as the logits; they are compared at half its size.
-    Objects that are not visible only train the score.
+    `ambiguous`: no prompt or one click, after which SAM takes one of the last three masks, else the first. Objects that
+    are not visible only train the score.
     """
     area = truth.mean((1, 2, 3))
     present, clear = (area >= GONE).float(), ((area >= HERE) | (area < GONE)).float()
     logits = F.interpolate(masks.float(), scale_factor=2, mode="bilinear", align_corners=False)
     target = F.avg_pool2d(truth, 2)
     each = mask_loss(logits, target)
-    of_masks = 0.5 * each.mean(1) + 0.5 * each[:, 1:].amin(1)
+    of_masks = 0.5 * each.mean(1) + 0.5 * (each[:, 1:].amin(1) if ambiguous else each[:, 0])
     real = iou(logits.detach() > 0, target > 0.5)
     of_ious = (ious - real).abs().mean(1)
     of_score = F.binary_cross_entropy_with_logits(score[:, 0].float(), present, reduction="none")

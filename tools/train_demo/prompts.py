@@ -14,7 +14,8 @@ import numpy as np
 from .shapes import Rng
 
 KINDS = ("click", "click_background", "clicks3", "box", "box_click", "box_background", "mask")
-SHARES = (0.58, 0.08, 0.11, 0.1, 0.03, 0.06, 0.04)
+SHARES = (0.40, 0.05, 0.08, 0.32, 0.05, 0.06, 0.04)
+FOREGROUND = {"click": 1, "click_background": 1, "clicks3": 3, "box": 0, "box_click": 1, "box_background": 0}  # clicks
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,15 @@ def box(rng: Rng, mask: np.ndarray, looseness: float = 0.04) -> tuple[tuple[floa
 
 def _points(rng: Rng, kind: str, mask: np.ndarray, other: np.ndarray) -> tuple[list[tuple[float, float]], list[int]]:
     """The points and labels of one object for one of `KINDS` except "mask"; a box comes first."""
-    points: list[tuple[float, float]] = []
-    labels: list[int] = []
-    if kind == "box_background":  # around the object and another one, which is clicked away
-        away = inside(rng, other) if other.any() else outside(rng, mask)
-        return [*box(rng, mask | other), away], [2, 3, 0]
-    if kind.startswith("box"):
-        points, labels = [*box(rng, mask)], [2, 3]
-    if kind != "box":
-        clicks = 3 if kind == "clicks3" else 1
-        points, labels = points + [inside(rng, mask) for _ in range(clicks)], labels + [1] * clicks
+    around = mask | other if kind == "box_background" else mask
+    boxes = [*box(rng, around)] if kind.startswith("box") else []
+    clicks = [inside(rng, mask) for _ in range(FOREGROUND[kind])]
+    away = []
     if kind == "click_background":
-        points, labels = [*points, outside(rng, mask)], [*labels, 0]
-    return points, labels
+        away = [outside(rng, mask)]
+    elif kind == "box_background":  # the box is around the object and another one, which is clicked away
+        away = [inside(rng, other) if other.any() else outside(rng, mask)]
+    return boxes + clicks + away, [2, 3][: len(boxes)] + [1] * len(clicks) + [0] * len(away)
 
 
 def _others(masks: np.ndarray, clip_of: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ STAGES = (  # half the size costs a quarter, and what is learnt there holds at t
     Stage(0.10, 1, 128),
     Stage(0.40, 4, 128),
     Stage(0.65, 4, 192),
-    Stage(0.80, 8, 192),
+    Stage(0.70, 8, 192),
     Stage(1.00, 8, FULL_SIZE),
 )
 
@@ -108,11 +108,11 @@ class Tracker:
             seen = self._select(features, index, batch)
             output = self._step(index, seen, given, memory, None)
             if given is None or given.masks is None:
-                losses.append(self._frame_loss(truth[:, index]))
+                losses.append(self._frame_loss(truth[:, index], given))
             if index == corrected:
                 fix = correction(rng, (output["masks"][:, 0] > 0).cpu().numpy(), batch.truth[:, index])
                 output = self._step(index, seen, fix, memory, output["low"].detach().clamp(-32.0, 32.0))
-                losses.append(self._frame_loss(truth[:, index]))
+                losses.append(self._frame_loss(truth[:, index], fix))
             if frames > 1:
                 memory["cond_frame_outputs" if index in (0, corrected) else "non_cond_frame_outputs"][index] = output
                 self._remember(seen, output)
@@ -149,9 +149,10 @@ class Tracker:
         _, _, _, low, high, pointer, score_logits = result
         return output | {"low": low, "masks": high, "obj_ptr": pointer, "score": score_logits, "points": points}
 
-    def _frame_loss(self, truth: torch.Tensor) -> torch.Tensor:
+    def _frame_loss(self, truth: torch.Tensor, given: Prompt | None) -> torch.Tensor:
         masks, ious, _, score_logits = self.decoded
-        return frame_loss(masks, ious, score_logits, truth[:, None])
+        ambiguous = given is None or given.labels is None or given.labels.shape[1] <= 1
+        return frame_loss(masks, ious, score_logits, truth[:, None], ambiguous=ambiguous)
 
     def _remember(self, seen: tuple[Any, Any, Any], output: Any) -> None:
         self.network._encode_memory_in_output(
