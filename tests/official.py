@@ -20,18 +20,31 @@ from sam2_cog.prompts import FramePrompt, ObjectPrompts
 FILL_HOLE_AREA = 8  # as build_sam2_video_predictor(apply_postprocessing=True) sets it
 
 
-def official_predictor(
-    name: str, network: SAM2Base, *, add_all_frames_to_correct_as_cond: bool = True
+def random_official_predictor(
+    name: str, *, image_size: int | None = None, add_all_frames_to_correct_as_cond: bool = True
 ) -> SAM2VideoPredictor:
-    """An official predictor of model `name` with the input size, the weights and the device of `network`."""
-    config = read_config(name, image_size=network.image_size)
+    """An official predictor of model `name` with the random weights that `build_network` gives."""
+    config = read_config(name, image_size=image_size)
     config._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
     config.fill_hole_area = FILL_HOLE_AREA
     config.add_all_frames_to_correct_as_cond = add_all_frames_to_correct_as_cond
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
         predictor: SAM2VideoPredictor = instantiate(config, _convert_="all")
+    return predictor.eval().requires_grad_(False)
+
+
+def official_predictor(
+    name: str, network: SAM2Base, *, add_all_frames_to_correct_as_cond: bool = True
+) -> SAM2VideoPredictor:
+    """An official predictor of model `name` with the input size, the weights and the device of `network`."""
+    predictor = random_official_predictor(
+        name,
+        image_size=network.image_size,
+        add_all_frames_to_correct_as_cond=add_all_frames_to_correct_as_cond,
+    )
     predictor.load_state_dict(network.state_dict(), strict=True)
-    return predictor.to(network.device).eval().requires_grad_(False)
+    return predictor.to(network.device)
 
 
 def official_logits(

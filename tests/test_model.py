@@ -15,7 +15,7 @@ from sam2_cog import checkpoints
 from sam2_cog.checkpoints import CHECKPOINTS
 from sam2_cog.errors import CheckpointError
 from sam2_cog.model import LoadedModel, build_network, load_model, load_weights, place_network, read_config
-from tests.official import official_predictor
+from tests.official import official_predictor, random_official_predictor
 
 SIZE = 256
 OFFICIAL = [name for name, checkpoint in CHECKPOINTS.items() if checkpoint.published]
@@ -244,6 +244,13 @@ def test_the_official_predictor_has_the_same_network(demo: LoadedModel) -> None:
     with demo.autocast():
         ours, theirs = (network.forward_image(image)["vision_features"] for network in (demo.network, predictor))
     assert torch.equal(ours, theirs)
+
+
+def test_the_random_official_predictor_has_the_weights_of_the_random_network() -> None:
+    ours, theirs = build_network("demo").state_dict(), random_official_predictor("demo").state_dict()
+    assert ours.keys() == theirs.keys()
+    for name, weights in ours.items():
+        assert torch.equal(weights, theirs[name]), name
 
 
 def test_postprocessing_is_in_the_mask_decoder(demo: LoadedModel) -> None:
