@@ -15,6 +15,7 @@ from sam2.modeling.sam2_base import SAM2Base
 
 from sam2_cog.checkpoints import chosen_model, fetch_checkpoint, find_checkpoint
 from sam2_cog.errors import CheckpointError
+from sam2_cog.host_memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ def place_network(name: str, network: SAM2Base, device: str | torch.device | Non
     """Put a network on a device: the given one, else the GPU if there is one, else the CPU."""
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = torch.bfloat16 if target.type == "cuda" else torch.float32
+    if target.type == "cpu":
+        keep_freed_memory()
     if target.type != "cuda" and name != "demo":
         logger.warning("%s: running on the CPU in float32, which is slow: seconds for each frame and object", name)
     network = network.to(target).eval().requires_grad_(False)
