@@ -123,6 +123,15 @@ def _limb_surface(
     return texture(rng, TEXTURE, photos, used)
 
 
+def _crowd(rng: Rng, things: Sequence[Thing]) -> None:
+    """Move, in place, a thing before each object to that object's middle at the first moment: its box holds both."""
+    for rear, thing in enumerate(things[:-1]):
+        if thing.label:
+            poses, start = things[int(rng.integers(rear + 1, len(things)))].poses, thing.poses[0]
+            radius = np.sqrt(abs(np.linalg.det(start[:2, :2])))
+            poses[:, :2, 2] += start[:2, 2] + rng.uniform(-0.6, 0.6, 2) * radius - poses[0, :2, 2]
+
+
 def _things(
     rng: Rng, times: np.ndarray, objects: int, photos: Sequence[np.ndarray], backdrop: np.ndarray
 ) -> list[Thing]:
@@ -216,13 +225,20 @@ def _starts_visible(labels: np.ndarray, objects: int) -> bool:
 
 
 def make_clip(
-    seed: int, frames: int = 48, size: int = 256, objects: int = 2, photos: Sequence[np.ndarray] = (), step: int = 1
+    seed: int,
+    frames: int = 48,
+    size: int = 256,
+    objects: int = 2,
+    photos: Sequence[np.ndarray] = (),
+    step: int = 1,
+    crowded: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A clip and its exact masks, always the same for the same arguments.
 
     Returns images (T, H, W, 3) uint8 RGB and labels (T, H, W) uint8: 0 background and occluders, k the visible pixels
     of object k (1 to `objects`). On frame 0 every object shows at least `SMALLEST_START` of the frame. `photos`
-    (RGB images of any size) also serve as backgrounds and textures; `step` > 1 shows only every so manieth moment.
+    (RGB images of any size) also serve as backgrounds and textures; `step` > 1 shows only every so manieth moment;
+    in a `crowded` clip all objects but the foremost start with another thing before their middle.
     """
     times = np.arange(frames, dtype=np.float64) * step
     attempt = 0
@@ -230,6 +246,8 @@ def make_clip(
         rng = np.random.default_rng([seed, objects, attempt])
         canvas, camera = background(rng, int(CANVAS * size), photos), _camera(rng, times)
         things = _things(rng, times, objects, photos, _mean_colour(canvas))
+        if crowded:
+            _crowd(rng, things)
         if _starts_visible(_scene(canvas, things, camera[0], 0, 0.0, size)[1], objects):
             break
         attempt += 1

@@ -14,7 +14,8 @@ import numpy as np
 from .shapes import Rng
 
 KINDS = ("click", "click_background", "clicks3", "box", "box_click", "box_background", "mask")
-SHARES = (0.40, 0.05, 0.08, 0.32, 0.05, 0.06, 0.04)
+SHARES = (0.40, 0.05, 0.08, 0.32, 0.05, 0.06, 0.04)  # of clips
+SHARES_OF_FRAMES = (0.14, 0.03, 0.04, 0.70, 0.03, 0.06, 0.0)  # of single frames
 FOREGROUND = {"click": 1, "click_background": 1, "clicks3": 3, "box": 0, "box_click": 1, "box_background": 0}  # clicks
 
 

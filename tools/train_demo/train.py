@@ -20,7 +20,7 @@ from .batches import Batch, Batches
 from .initial import initialise
 from .losses import frame_loss
 from .network import RunningMean, build, save_atomically
-from .prompts import KINDS, SHARES, Prompt, correction, prompt
+from .prompts import KINDS, SHARES, SHARES_OF_FRAMES, Prompt, correction, prompt
 from .score import VALIDATION_SEEDS, score
 from .textures import load_photos
 
@@ -95,9 +95,8 @@ class Tracker:
 
     def loss(self, batch: Batch, rng: np.random.Generator) -> torch.Tensor:
         """The mean loss over the frames of a batch; prompts on frame 0, now and then a correction on a later one."""
-        frames, kind = batch.truth.shape[1], str(rng.choice(KINDS, p=SHARES))
-        if frames == 1 and kind == "mask":
-            kind = "click"
+        frames = batch.truth.shape[1]
+        kind = str(rng.choice(KINDS, p=SHARES if frames > 1 else SHARES_OF_FRAMES))
         corrected = int(rng.integers(1, frames)) if frames > 1 and rng.random() < CORRECTED else -1
         truth = torch.from_numpy(batch.truth).to(self.device).float()
         features = self._features(batch.images)
