@@ -27,7 +27,7 @@ class Batches(Dataset[Batch]):
     """Batch i is the same for the same seed. Training seeds lie above those of the test clips.
 
     Three batches of four hold as many single frames of crowded scenes instead: they take less time, the first mask
-    decides much, and a box fails where something else fills its middle, which one object of ten in a clip shows.
+    decides much, and a box fails where something else fills its middle, as in a clip one object of nine shows.
     """
 
     def __init__(self, seed: int, clips: int, frames: int, size: int, photos: Sequence[np.ndarray] = ()) -> None:
