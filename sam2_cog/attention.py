@@ -41,9 +41,8 @@ def _cross_attention(module: Any, x: Tensor, key: Tensor, value: Tensor, pointer
     rotation = _rotation(module, x)
     query = _rotate(module.q_proj(x), rotation)
     key = module.k_proj(key)
-    maps = key.shape[1] - pointer_tokens
     # pointers have no place in the frame, so only the maps' keys are rotated
-    key = torch.cat((_rotate(key[:, :maps], rotation), key[:, maps:]), dim=1)
+    _rotate(key[:, : key.shape[1] - pointer_tokens], rotation)
     return _attention(module, query.expand(len(key), -1, -1), key, module.v_proj(value))
 
 
@@ -63,6 +62,8 @@ def _rotation(module: Any, x: Tensor) -> Tensor:
 
 
 def _rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate each map of tokens by its place in the frame; x: (B, maps * tokens, C) with tokens = len(rotation)."""
-    pairs = torch.view_as_complex(x.float().reshape(len(x), -1, len(rotation), rotation.shape[1], 2))
-    return torch.view_as_real(pairs * rotation).view(x.shape).type_as(x)
+    """Rotate each map of tokens in place; x: (B, maps * tokens, C) with tokens = len(rotation)."""
+    precise = x.float()
+    pairs = torch.view_as_complex(precise.unflatten(1, (-1, len(rotation))).unflatten(3, (-1, 2)))
+    pairs *= rotation
+    return x.copy_(precise)
