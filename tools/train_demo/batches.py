@@ -27,7 +27,8 @@ class Batches(Dataset[Batch]):
     """Batch i is the same for the same seed. Training seeds lie above those of the test clips.
 
     Every other batch holds as many single frames of crowded scenes instead: they take less time, the first mask
-    decides much, and a box fails where something else fills its middle, as in a clip one object of nine shows.
+    decides much, and a box fails where something else fills its middle, as in a clip one object of nine shows. Half of
+    the clips start crowded too.
     """
 
     def __init__(self, seed: int, clips: int, frames: int, size: int, photos: Sequence[np.ndarray] = ()) -> None:
@@ -36,7 +37,12 @@ class Batches(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         rng = np.random.default_rng([self.seed, index])
         if index % 2 == 0:
-            return _joined([self._scene(rng, self.frames, int(rng.choice(STEPS))) for _ in range(self.clips)])
+            return _joined(
+                [
+                    self._scene(rng, self.frames, int(rng.choice(STEPS)), crowded=rng.random() < 0.5)
+                    for _ in range(self.clips)
+                ]
+            )
         scenes = [
             self._scene(rng, 2, int(rng.integers(*APART)), crowded=True)
             for _ in range(max(self.clips * self.frames // 2, 1))

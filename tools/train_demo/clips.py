@@ -124,12 +124,23 @@ def _limb_surface(
 
 
 def _crowd(rng: Rng, things: Sequence[Thing]) -> None:
-    """Move, in place, a thing before each object to that object's middle at the first moment: its box holds both."""
+    """Move, in place, a thing before each object to that object's middle at the first moment: its box holds both.
+
+    Half of those things are first scaled to leave little more than a rim of the object.
+    """
     for rear, thing in enumerate(things[:-1]):
         if thing.label:
             poses, start = things[int(rng.integers(rear + 1, len(things)))].poses, thing.poses[0]
-            radius = np.sqrt(abs(np.linalg.det(start[:2, :2])))
-            poses[:, :2, 2] += start[:2, 2] + rng.uniform(-0.6, 0.6, 2) * radius - poses[0, :2, 2]
+            radius, tight = _radius(start), rng.random() < 0.5
+            if tight:
+                poses[:, :2, :2] *= rng.uniform(0.6, 1.0) * radius / _radius(poses[0])
+            off = rng.uniform(-1, 1, 2) * radius * (0.25 if tight else 0.6)
+            poses[:, :2, 2] += start[:2, 2] + off - poses[0, :2, 2]
+
+
+def _radius(pose: np.ndarray) -> float:
+    """The mean radius of what the (3, 3) placement makes of a thing of radius 1."""
+    return float(np.sqrt(abs(np.linalg.det(pose[:2, :2]))))
 
 
 def _things(

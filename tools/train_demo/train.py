@@ -20,8 +20,9 @@ from .batches import Batch, Batches
 from .initial import initialise
 from .losses import frame_loss
 from .network import RunningMean, build, save_atomically
-from .prompts import KINDS, SHARES, SHARES_OF_FRAMES, Prompt, correction, prompt
+from .prompts import KINDS, SHARES, SHARES_BESIDE_BOX, Prompt, correction, prompt
 from .score import VALIDATION_SEEDS, score
+from .shapes import Rng
 from .textures import load_photos
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as the official predictor normalises
@@ -94,12 +95,26 @@ class Tracker:
         network.sam_mask_decoder.predict_masks = keep
 
     def loss(self, batch: Batch, rng: np.random.Generator) -> torch.Tensor:
-        """The mean loss over the frames of a batch; prompts on frame 0, now and then a correction on a later one."""
-        frames = batch.truth.shape[1]
-        kind = str(rng.choice(KINDS, p=SHARES if frames > 1 else SHARES_OF_FRAMES))
-        corrected = int(rng.integers(1, frames)) if frames > 1 and rng.random() < CORRECTED else -1
+        """The mean loss over the frames of a batch of single frames or of clips."""
         truth = torch.from_numpy(batch.truth).to(self.device).float()
         features = self._features(batch.images)
+        losses = self._losses_of_frames if truth.shape[1] == 1 else self._losses_of_clips
+        return torch.stack(losses(batch, features, truth, rng)).mean()
+
+    def _losses_of_frames(self, batch: Batch, features: Any, truth: torch.Tensor, rng: Rng) -> list[torch.Tensor]:
+        """One from a box, one from another prompt: a second look at the same features costs little."""
+        losses = []
+        for kind in ("box", str(rng.choice(KINDS, p=SHARES_BESIDE_BOX))):
+            given = prompt(rng, kind, batch.truth[:, 0], batch.clip_of)
+            self._step(0, self._select(features, 0, batch), given, {}, None)
+            losses.append(self._frame_loss(truth[:, 0], given))
+        return losses
+
+    def _losses_of_clips(self, batch: Batch, features: Any, truth: torch.Tensor, rng: Rng) -> list[torch.Tensor]:
+        """Prompts on frame 0, now and then a correction on a later one."""
+        frames = truth.shape[1]
+        kind = str(rng.choice(KINDS, p=SHARES))
+        corrected = int(rng.integers(1, frames)) if rng.random() < CORRECTED else -1
         memory: dict[str, dict[int, Any]] = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
         losses = []
         for index in range(frames):
@@ -112,10 +127,9 @@ class Tracker:
                 fix = correction(rng, (output["masks"][:, 0] > 0).cpu().numpy(), batch.truth[:, index])
                 output = self._step(index, seen, fix, memory, output["low"].detach().clamp(-32.0, 32.0))
                 losses.append(self._frame_loss(truth[:, index], fix))
-            if frames > 1:
-                memory["cond_frame_outputs" if index in (0, corrected) else "non_cond_frame_outputs"][index] = output
-                self._remember(seen, output)
-        return torch.stack(losses).mean()
+            memory["cond_frame_outputs" if index in (0, corrected) else "non_cond_frame_outputs"][index] = output
+            self._remember(seen, output)
+        return losses
 
     def _features(self, images: np.ndarray) -> dict[str, list[torch.Tensor]]:
         """The encoder's features of all frames at once, in the order frame, clip."""
