@@ -126,7 +126,7 @@ def _limb_surface(
 def _crowd(rng: Rng, things: Sequence[Thing]) -> None:
     """Move, in place, a thing before each object to that object's middle at the first moment: its box holds both.
 
-    Half of those things are first scaled to leave little more than a rim of the object.
+    Half of those things are first made nearly as large as the object and put closer to its middle: a rim may be left.
     """
     for rear, thing in enumerate(things[:-1]):
         if thing.label:
