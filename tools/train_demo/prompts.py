@@ -14,7 +14,7 @@ import numpy as np
 from .shapes import Rng
 
 KINDS = ("click", "click_background", "clicks3", "box", "box_click", "box_background", "mask")
-SHARES = (0.34, 0.05, 0.12, 0.34, 0.05, 0.06, 0.04)  # of clips
+SHARES = (0.28, 0.04, 0.12, 0.42, 0.04, 0.06, 0.04)  # of clips; the box is the hardest of the usual three
 SHARES_BESIDE_BOX = (0.40, 0.10, 0.20, 0.0, 0.12, 0.18, 0.0)  # of single frames, each of which also gets a box
 FOREGROUND = {"click": 1, "click_background": 1, "clicks3": 3, "box": 0, "box_click": 1, "box_background": 0}  # clicks
 
