@@ -12,8 +12,8 @@ import tempfile
 
 from cog import BasePredictor, Input, Path
 
+from sam2_cog.engine.model import load_model
 from sam2_cog.errors import CheckpointError
-from sam2_cog.model import load_model
 from sam2_cog.outputs import OUTPUTS
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request

@@ -4,7 +4,7 @@ import argparse
 import time
 import warnings
 
-from sam2_cog.model import LoadedModel, build_network, load_model, place_network
+from sam2_cog.engine.model import LoadedModel, build_network, load_model, place_network
 from tests.official import official_predictor
 from tests.scenarios import Difference, compare, random_scenario, worst
 

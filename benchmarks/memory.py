@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
-from sam2_cog.model import load_model
+from sam2_cog.engine.model import load_model
+from sam2_cog.media.video import probe, read_frames
 from sam2_cog.pipeline import segment_video
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from sam2_cog.request import Request
-from sam2_cog.video import probe, read_frames
 
 CLICK = (640.0, 360.0)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.peers import click_on
-from sam2_cog.model import LoadedModel, load_model
+from sam2_cog.engine.model import LoadedModel, load_model
+from sam2_cog.engine.tracker import Tracker
 from sam2_cog.prompts import ObjectPrompts
-from sam2_cog.tracker import Tracker
 from tests.official import official_pixels, official_predictor, official_run
 from tests.scenarios import MemoryClip, moving_blocks
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from sam2_cog.model import build_network, place_network, read_config
+from sam2_cog.engine.model import build_network, place_network, read_config
+from sam2_cog.engine.tracker import Tracker
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
-from sam2_cog.tracker import Tracker
 from tests.official import official_pixels, official_run, random_official_predictor
 from tests.scenarios import MemoryClip, moving_blocks
 

@@ -12,11 +12,11 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from sam2_cog import __version__
-from sam2_cog.checkpoints import CHECKPOINTS, fetch_checkpoint, verify_checkpoint
+from sam2_cog.engine.checkpoints import CHECKPOINTS, fetch_checkpoint, verify_checkpoint
+from sam2_cog.engine.model import load_model
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.evaluate import command as evaluation
-from sam2_cog.evaluate.product import product_of
-from sam2_cog.model import load_model
+from sam2_cog.evaluate.whole_product import product_of
 from sam2_cog.outputs import OUTPUTS
 from sam2_cog.pipeline import segment_video
 from sam2_cog.progress import Progress

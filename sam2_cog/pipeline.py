@@ -7,13 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sam2_cog.model import LoadedModel
+from sam2_cog.engine.model import LoadedModel
+from sam2_cog.engine.tracker import Tracker
+from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import OUTPUTS, OutputSpec
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import Request
-from sam2_cog.tracker import Tracker
-from sam2_cog.video import Frame, VideoInfo, probe, read_frames
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.render import AnnotationType, MaskType
+
+MaskType = Literal["binary", "highlighted", "greenscreen"]
+AnnotationType = Literal["mask", "box", "both"]
 
 SLOWEST_FPS = 0.01
 LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on Linux

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam2_cog.model import LoadedModel, load_model
-from tests.media import numbered_frames, write_clip
+from sam2_cog.engine.model import LoadedModel, load_model
+from tests.clips import numbered_frames, write_clip
 
 torch.set_num_threads(1)
 

@@ -14,7 +14,7 @@ from sam2.modeling.sam2_base import SAM2Base
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import Tensor
 
-from sam2_cog.model import read_config
+from sam2_cog.engine.model import read_config
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 
 FILL_HOLE_AREA = 8  # as build_sam2_video_predictor(apply_postprocessing=True) sets it

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import Tensor
 
-from sam2_cog import tracker
-from sam2_cog.model import LoadedModel
+from sam2_cog.engine import tracker
+from sam2_cog.engine.model import LoadedModel
+from sam2_cog.media.video import Frame
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
-from sam2_cog.video import Frame
 from tests.official import official_logits
 
 

@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_cog.engine.model import LoadedModel
 from sam2_cog.evaluate.datasets import labelled_clips
 from sam2_cog.evaluate.metrics import region_similarity
-from sam2_cog.evaluate.product import product_of
 from sam2_cog.evaluate.scoring import evaluate_clip
-from sam2_cog.model import LoadedModel
+from sam2_cog.evaluate.whole_product import product_of
+from sam2_cog.media.video import probe
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
-from sam2_cog.video import probe
-from tests.media import SAMPLES, draw_frame, write_clip
+from tests.clips import SAMPLES, draw_frame, write_clip
 
 FRAMES = 8
 GOOD = 0.85

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from sam2_cog import __main__, __version__
-from sam2_cog.checkpoints import CHECKPOINTS
+from sam2_cog.engine.checkpoints import CHECKPOINTS
+from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError
-from sam2_cog.model import LoadedModel
+from sam2_cog.media.video import probe
 from sam2_cog.request import Request, option
-from sam2_cog.video import probe
 
 CLICK = ("--click-coordinates", "[30,40]")
 

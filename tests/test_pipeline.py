@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
+from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.model import LoadedModel
+from sam2_cog.media.video import probe, read_frames
 from sam2_cog.outputs import OUTPUTS
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.request import Request
-from sam2_cog.video import probe, read_frames
-from tests.media import frame_zip, numbered_frames, probe_times, write_clip
+from tests.clips import frame_zip, numbered_frames, probe_times, write_clip
 
 Run = Callable[..., Result]
 

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from sam2_cog.media.video import probe
 from sam2_cog.request import Request, option
-from sam2_cog.video import probe
-from tests.media import numbered_frames, write_clip
+from tests.clips import numbered_frames, write_clip
 from tools.cog_schema import schema_of
 
 ROOT = Path(__file__).parent.parent

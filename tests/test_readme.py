@@ -12,18 +12,25 @@ from urllib.parse import unquote
 
 import pytest
 
-from sam2_cog import model, pipeline
+from sam2_cog import pipeline
 from sam2_cog.__main__ import _check_output, _parser
-from sam2_cog.checkpoints import CHECKPOINTS, verify_checkpoint
+from sam2_cog.engine import model
+from sam2_cog.engine.checkpoints import CHECKPOINTS, verify_checkpoint
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
+from sam2_cog.media.video import probe
 from sam2_cog.prompts import ObjectPrompts, parse_prompts
 from sam2_cog.request import Request, option
-from sam2_cog.video import probe
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "sam2_cog"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FOLDERS = ("samples", "weights", "benchmarks")
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / folder / "README.md" for folder in FOLDERS)]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    *(ROOT / folder / "README.md" for folder in FOLDERS),
+]
 SAMPLE = (640, 360, 120)
 OWN_CLIP = (1280, 720, 21)  # what README.md says of `clip.mp4`
 INPUTS = {item.name: item for item in fields(Request)}
@@ -310,7 +317,17 @@ def named_files() -> list[str]:
 
 @pytest.mark.parametrize("name", named_files())
 def test_a_named_file_exists(name: str) -> None:
-    assert (ROOT / name).exists() or (ROOT / "sam2_cog" / name).exists()
+    assert any((folder / name).exists() for folder in (ROOT, PACKAGE, PACKAGE / "outputs"))
+
+
+def test_every_file_of_the_product_has_a_row_or_lies_in_a_folder_with_one() -> None:
+    rows = " ".join(row[0] + row[1] for row in table("| file in "))
+    files = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
+    assert [
+        str(file)
+        for file in files
+        if f"`{file}`" not in rows and f"`{file.parts[0]}/`" not in rows and f"`{file.name}`" not in rows
+    ] == []
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z-]+)(?=`|\n)", README))))

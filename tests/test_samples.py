@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_cog.media.video import probe, read_frames
 from sam2_cog.prompts import parse_prompts
-from sam2_cog.video import probe, read_frames
-from tests.media import SAMPLES, draw_frame
+from tests.clips import SAMPLES, draw_frame
 
 FRAMES = range(0, 120, 8)
 DRAWN_SHA256 = "e6f64f6c92afd630f50dae8086ff8d92c279de850e4fe9f8eb8931859466d044"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sam2_cog.video import Frame, probe, read_frames
+from sam2_cog.media.video import Frame, probe, read_frames
 
 GAP, BAR = 8, 34  # pixels between the pictures, and of the line under them
 NOTE = "demo model, not for real use"

@@ -12,12 +12,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sam2_cog.labels import Picture
 from sam2_cog.masks import FrameMasks
+from sam2_cog.media.video import Frame
 from sam2_cog.outputs.base import Output, OutputSpec
+from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.outputs.manifest import Manifest
-from sam2_cog.outputs.names import safe_names
-from sam2_cog.video import Frame
+from sam2_cog.painting.captions import Picture
 
 _PNG_OF_MASK = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),

@@ -11,10 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar
 
-from sam2_cog.labels import Picture
 from sam2_cog.masks import FrameMasks
-from sam2_cog.render import AnnotationType, MaskType, Painter
-from sam2_cog.video import Frame, VideoInfo
+from sam2_cog.media.video import Frame, VideoInfo
+from sam2_cog.painting.captions import Picture
+from sam2_cog.painting.render import Painter
+from sam2_cog.request import AnnotationType, MaskType
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from sam2_cog.masks import FrameMasks, mask_areas, mask_box
+from sam2_cog.media.video import Frame
 from sam2_cog.outputs.base import OutputSpec
-from sam2_cog.render import object_colour
-from sam2_cog.video import Frame
+from sam2_cog.painting.render import object_colour
 
 _PIECE = 1 << 16
 _IN_MEMORY = 1 << 20

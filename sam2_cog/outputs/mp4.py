@@ -23,12 +23,12 @@ import cv2
 import ffmpeg
 import numpy as np
 
-from sam2_cog.ffmpeg_run import LIMITS, passthrough, reason
-from sam2_cog.labels import Picture
 from sam2_cog.masks import FrameMasks
+from sam2_cog.media.ffmpeg_run import LIMITS, passthrough, reason
+from sam2_cog.media.video import Frame, VideoInfo
 from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.raw_matroska import TICKS_PER_SECOND, frame_header, stream_header
-from sam2_cog.video import Frame, VideoInfo
+from sam2_cog.painting.captions import Picture
 
 COPIED_SOUND = frozenset(("aac", "ac3", "alac", "dts", "eac3", "flac", "mp1", "mp2", "mp3", "opus", "truehd", "vorbis"))
 """Codecs that ffmpeg's MP4 muxer takes as they are."""

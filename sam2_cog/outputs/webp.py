@@ -2,8 +2,8 @@
 
 import cv2
 
-from sam2_cog.labels import Picture
 from sam2_cog.outputs.archive import Archive, encode
+from sam2_cog.painting.captions import Picture
 
 
 class WebpOutput(Archive):

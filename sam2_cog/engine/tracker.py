@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sam2_cog.logits import cut, fill_holes
-from sam2_cog.mask_store import MaskStore
+from sam2_cog.engine.logits import cut, fill_holes
+from sam2_cog.engine.mask_store import MaskStore
+from sam2_cog.engine.model import LoadedModel
+from sam2_cog.engine.object_memory import Conditioning, ObjectMemory, Recall
+from sam2_cog.engine.steps import Clicks, Features, Segmentation, Steps, resize
 from sam2_cog.masks import FrameMasks
-from sam2_cog.memory import Conditioning, ObjectMemory, Recall
-from sam2_cog.model import LoadedModel
+from sam2_cog.media.video import Frame
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
-from sam2_cog.steps import Clicks, Features, Segmentation, Steps, resize
-from sam2_cog.video import Frame
 
 MAX_OBJECTS_AT_ONCE = 16
 """How many objects run in one batch; more run one batch after the other, which bounds the peak of memory."""

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_cog import tracker as module
-from sam2_cog.model import LoadedModel, build_network, cast_products, load_model, place_network
+from sam2_cog.engine import tracker as module
+from sam2_cog.engine.model import LoadedModel, build_network, cast_products, load_model, place_network
+from sam2_cog.engine.tracker import Tracker
+from sam2_cog.media.video import Frame
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
-from sam2_cog.tracker import Tracker
-from sam2_cog.video import Frame
 from tests.official import official_logits, official_predictor
 from tests.scenarios import MemoryClip, Scenario, compare, moving_blocks, our_logits, random_scenario
 

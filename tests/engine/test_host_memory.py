@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sam2_cog import host_memory
+from sam2_cog.engine import host_memory
 
 COUNT_FAULTS = """
 import resource
@@ -20,7 +20,7 @@ for _ in range(8):
     use()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-ASK = "from sam2_cog.host_memory import keep_freed_memory; assert keep_freed_memory()"
+ASK = "from sam2_cog.engine.host_memory import keep_freed_memory; assert keep_freed_memory()"
 
 
 def faults(ask: str) -> int:

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_cog.masks import FrameMasks, mask_box, mask_union
+from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import OUTPUTS, OutputSpec
+from sam2_cog.outputs.folder_names import LONGEST_BYTES, safe_names
 from sam2_cog.outputs.mp4 import COPIED_SOUND, constant_rate_factor
-from sam2_cog.outputs.names import LONGEST_BYTES, safe_names
-from sam2_cog.render import Painter, object_colour
-from sam2_cog.video import Frame, VideoInfo, probe, read_frames
-from tests.media import CARD, LOSSLESS, children, numbered_frames, probe_times, write_clip
+from sam2_cog.painting.render import Painter, object_colour
+from tests.clips import CARD, LOSSLESS, children, numbered_frames, probe_times, write_clip
 
 NAMES = ("dog", "cat")
 

@@ -21,9 +21,9 @@ from typing import Any
 import ffmpeg
 import numpy as np
 
-from sam2_cog import stream_header
-from sam2_cog.ffmpeg_run import LIMITS, SOURCE, ffprobe, passthrough, reason, running
-from sam2_cog.frame_archive import ImageClip, probe_images, read_images, unreadable
+from sam2_cog.media import stream_header
+from sam2_cog.media.ffmpeg_run import LIMITS, SOURCE, ffprobe, passthrough, reason, running
+from sam2_cog.media.frame_archive import ImageClip, probe_images, read_images, unreadable
 
 _log = logging.getLogger(__name__)
 

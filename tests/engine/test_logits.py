@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sam2_cog import logits as module
-from sam2_cog.logits import HOLE_LOGIT, cut, fill_holes, small_components
+from sam2_cog.engine import logits as module
+from sam2_cog.engine.logits import HOLE_LOGIT, cut, fill_holes, small_components
 
 WAYS = (module._found_by_opencv, module._found_by_pooling)
 

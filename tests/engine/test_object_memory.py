@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sam2_cog.memory import Conditioning, ObjectMemory, Recall
+from sam2_cog.engine.object_memory import Conditioning, ObjectMemory, Recall
 
 MAPS, POINTERS = 6, 15
 

@@ -13,9 +13,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from sam2.modeling.sam2_base import SAM2Base
 
-from sam2_cog.checkpoints import chosen_model, fetch_checkpoint, find_checkpoint
+from sam2_cog.engine.checkpoints import chosen_model, fetch_checkpoint, find_checkpoint
+from sam2_cog.engine.host_memory import keep_freed_memory
 from sam2_cog.errors import CheckpointError
-from sam2_cog.host_memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from sam2_cog.frame_archive import unreadable
+from sam2_cog.media.frame_archive import unreadable
 
 SOURCE = "file:/dev/stdin"
 _DEMUXERS = (

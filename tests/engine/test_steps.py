@@ -6,9 +6,9 @@ import torch
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from sam2_cog.memory import Recall
-from sam2_cog.model import LoadedModel, build_network, place_network
-from sam2_cog.steps import Clicks, Features, Steps, resize
+from sam2_cog.engine.model import LoadedModel, build_network, place_network
+from sam2_cog.engine.object_memory import Recall
+from sam2_cog.engine.steps import Clicks, Features, Steps, resize
 
 OBJECTS = 4
 

@@ -19,7 +19,7 @@ from sam2_cog.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
-PROJECT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+PROJECT_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 BASE_ADDRESS = "https://dl.fbaipublicfiles.com/segment_anything_2/092824/"
 BLOCK_BYTES = 1 << 18
 TIMEOUT_SECONDS = 30.0  # without a single byte

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sam2_cog.attention import attend
-from sam2_cog.model import build_network
+from sam2_cog.engine.attention import attend
+from sam2_cog.engine.model import build_network
 
 TOKENS = 256
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sam2_cog.engine.model import LoadedModel
+from sam2_cog.engine.tracker import Tracker
 from sam2_cog.evaluate.datasets import LabelledClip
 from sam2_cog.evaluate.scoring import MaskPrompt, Predict, Prompts
 from sam2_cog.masks import Mask
-from sam2_cog.model import LoadedModel
+from sam2_cog.media.video import probe
 from sam2_cog.pipeline import WatchedClip, segment_video
 from sam2_cog.prompts import FramePrompt, ObjectPrompts, PromptStrings, format_prompts
 from sam2_cog.request import Request
-from sam2_cog.tracker import Tracker
-from sam2_cog.video import probe
 
 Segment = Callable[[Path, PromptStrings, Path], Path]
 """(video, prompts, folder) -> the `png` archive of `binary` masks, written into the folder."""

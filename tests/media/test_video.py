@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_cog import frame_archive, video
 from sam2_cog.errors import UnreadableVideo
-from sam2_cog.video import VideoInfo, probe, read_frames
-from tests.media import (
+from sam2_cog.media import frame_archive, video
+from sam2_cog.media.video import VideoInfo, probe, read_frames
+from tests.clips import (
     LOSSLESS,
     children,
     encode_image,

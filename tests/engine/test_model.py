@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from sam2.modeling.sam.transformer import RoPEAttention
 from sam2.modeling.sam2_base import SAM2Base
 
-from sam2_cog import checkpoints
-from sam2_cog.checkpoints import CHECKPOINTS
+from sam2_cog.engine import checkpoints
+from sam2_cog.engine.checkpoints import CHECKPOINTS
+from sam2_cog.engine.model import LoadedModel, build_network, load_model, load_weights, place_network, read_config
 from sam2_cog.errors import CheckpointError
-from sam2_cog.model import LoadedModel, build_network, load_model, load_weights, place_network, read_config
 from tests.official import official_predictor, random_official_predictor
 
 SIZE = 256

@@ -19,9 +19,9 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.evaluate import clicks, command
 from sam2_cog.evaluate.datasets import LabelledClip, labelled_clips
 from sam2_cog.evaluate.metrics import boundary_accuracy, boundary_pixels, region_similarity
-from sam2_cog.evaluate.product import product, read_archive
 from sam2_cog.evaluate.report import mask_writer, table_line
 from sam2_cog.evaluate.scoring import MaskPrompt, Prompts, evaluate_clip, summarise
+from sam2_cog.evaluate.whole_product import product, read_archive
 from sam2_cog.masks import Mask
 from sam2_cog.prompts import ObjectPrompts, PromptStrings
 

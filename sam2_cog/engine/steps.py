@@ -17,9 +17,9 @@ from PIL import Image
 from sam2.modeling.sam2_utils import LayerNorm2d, get_1d_sine_pe
 from torch import Tensor
 
-from sam2_cog.attention import attend
-from sam2_cog.decoder import Candidates, decode, normalise, per_object
-from sam2_cog.memory import Recall
+from sam2_cog.engine.attention import attend
+from sam2_cog.engine.mask_decoder import Candidates, decode, normalise, per_object
+from sam2_cog.engine.object_memory import Recall
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sam2_cog import checkpoints
-from sam2_cog.checkpoints import (
+from sam2_cog.engine import checkpoints
+from sam2_cog.engine.checkpoints import (
     CHECKPOINTS,
     Checkpoint,
     Published,
@@ -136,7 +136,7 @@ def test_the_environment_chooses_model_and_folder(monkeypatch: pytest.MonkeyPatc
 
 def test_the_demo_checkpoint_is_found_whatever_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SAM2_WEIGHTS_DIR", str(tmp_path))
-    expected = Path(__file__).resolve().parent.parent / "weights" / "demo.pt"
+    expected = Path(__file__).resolve().parents[2] / "weights" / "demo.pt"
     assert verify_checkpoint("demo") == fetch_checkpoint("demo", tmp_path) == expected
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_cog.labels import draw_labels, place_label, text_colour
 from sam2_cog.masks import mask_box, mask_union
-from sam2_cog.render import CHROMA_GREEN, PALETTE_SIZE, AnnotationType, MaskType, Painter, object_colour
+from sam2_cog.painting.captions import draw_labels, place_label, text_colour
+from sam2_cog.painting.render import CHROMA_GREEN, PALETTE_SIZE, Painter, object_colour
+from sam2_cog.request import AnnotationType, MaskType
 
 SIZES = [(426, 240), (65, 49), (1280, 720), (3840, 2160)]
 
@@ -157,7 +158,7 @@ def test_different_names_look_different_and_text_beyond_ascii_is_never_lost() ->
 
 
 def test_a_letter_that_no_font_has_becomes_its_base_letter_or_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sam2_cog.labels._wide_fonts", lambda: ())
+    monkeypatch.setattr("sam2_cog.painting.captions._wide_fonts", lambda: ())
     white = (255, 255, 255)
     odd, plain = draw_labels((unicodedata.normalize("NFD", "é\u0416"), "e?"), (white, white), 640, 360)
     assert (odd.colours == plain.colours).all()

@@ -1,17 +1,15 @@
 """Paints masks: a frame and its masks become the picture that `mask_type` and `annotation_type` ask for."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_cog.labels import Colour, Picture, draw_labels, place_label
 from sam2_cog.masks import Box, Mask, mask_box, mask_union
-
-MaskType = Literal["binary", "highlighted", "greenscreen"]
-AnnotationType = Literal["mask", "box", "both"]
+from sam2_cog.painting.captions import Colour, Picture, draw_labels, place_label
+from sam2_cog.request import AnnotationType, MaskType
 
 CHROMA_GREEN: Colour = (0, 255, 0)
 """Pure green, what the chroma keyers of editors look for unless told otherwise."""

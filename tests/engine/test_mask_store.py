@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from sam2_cog.mask_store import MaskStore
+from sam2_cog.engine.mask_store import MaskStore
 from sam2_cog.masks import FrameMasks
 
 

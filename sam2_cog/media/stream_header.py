@@ -4,7 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from sam2_cog.frame_archive import check_size, unreadable
+from sam2_cog.media.frame_archive import check_size, unreadable
 
 DEFAULT_RATE = Fraction(24)  # frames a second where the source has no rate of its own
 

@@ -1,0 +1,1 @@
+"""A frame and its masks become a picture. Knows nothing of the network."""
