@@ -1,0 +1,68 @@
+"""The house has one flow in one direction: which room may import from which, read off the source."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "sam2_cog"
+CELLAR = {"errors", "limits", "masks", "progress", "prompts", "request"}
+ROOMS = {"media", "engine", "painting", "outputs"}
+"""What each room may import, itself left out; whatever is not named here is a door, and may import all but doors."""
+ALLOWED = {
+    "errors": set(),
+    "limits": {"errors"},
+    "masks": {"errors", "limits"},
+    "progress": set(),
+    "prompts": {"errors", "limits", "masks"},
+    "request": {"errors", "limits", "prompts"},
+    "media": {"errors", "limits"},
+    "engine": {"errors", "limits", "masks", "prompts", "media"},
+    "painting": {"errors", "limits", "masks", "request"},
+    "outputs": CELLAR | {"media", "painting"},
+    "pipeline": CELLAR | ROOMS,
+    "session": CELLAR | ROOMS | {"pipeline"},
+    "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
+}
+DOORS_OPEN_TO = set(ALLOWED) | {"http_base"}
+HEAVY = {"torch", "cv2", "ffmpeg", "sam2"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of the modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_go_down(path: Path) -> None:
+    own = room(path)
+    if own in ("__main__", "__init__"):
+        return
+    taken = {name.split(".")[1] for name in imports(path) if name.startswith("sam2_cog.")}
+    assert taken - {own} <= ALLOWED.get(own, DOORS_OPEN_TO)
+
+
+@pytest.mark.parametrize("name", ["request", "prompts", "limits", "errors"])
+def test_what_is_asked_for_is_read_without_heavy_libraries(name: str) -> None:
+    path = PACKAGE / f"{name}.py"
+    if path.exists():
+        assert not {module.split(".")[0] for module in imports(path)} & HEAVY
+
+
+def test_the_network_knows_no_ffmpeg_and_the_media_no_network() -> None:
+    taken = {room(path): {module.split(".")[0] for module in imports(path)} for path in PACKAGE.rglob("*.py")}
+    for path in PACKAGE.rglob("*.py"):
+        heavy = {module.split(".")[0] for module in imports(path)} & HEAVY
+        assert not ("ffmpeg" in heavy and room(path) == "engine"), path
+        assert not (heavy & {"torch", "sam2"} and room(path) in ("media", "painting", "outputs")), path
+    assert taken
