@@ -1,4 +1,4 @@
-"""README.md is true: its inputs are `Request`'s, its examples parse, what it names exists, its refusals happen."""
+"""README.md and docs/ are true: inputs are `Request`'s, examples parse, what is named exists, refusals happen."""
 
 import ast
 import json
@@ -23,14 +23,10 @@ from sam2_cog.request import Request, option
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sam2_cog"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+README = "\n\n".join(page.read_text(encoding="utf-8") for page in GUIDES)
 FOLDERS = ("samples", "weights", "benchmarks")
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CHANGELOG.md",
-    ROOT / "CONTRIBUTING.md",
-    *(ROOT / folder / "README.md" for folder in FOLDERS),
-]
+PAGES = [*GUIDES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *(ROOT / name / "README.md" for name in FOLDERS)]
 SAMPLE = (640, 360, 120)
 OWN_CLIP = (1280, 720, 21)  # what README.md says of `clip.mp4`
 INPUTS = {item.name: item for item in fields(Request)}
