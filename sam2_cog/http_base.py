@@ -148,7 +148,7 @@ class _Protocol(H11Protocol):
 
 
 class _Connection(h11.Connection):
-    def send(self, event: h11.Event) -> bytes | None:
+    def send(self, event: Any) -> Any:
         """The bytes of an event, with the reason phrase (RFC 9112, section 4) that the response asks for."""
         if isinstance(event, h11.Response):
             reasons = [value for name, value in event.headers if name == REASON.encode()]
