@@ -17,6 +17,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -27,6 +28,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 
@@ -36,7 +38,10 @@ Json = dict[str, Any]
 
 MAX_JSON_BYTES = 1 << 20
 """A request of many thousand clicks; doors that take pictures in JSON name a higher bound of their own."""
+MAX_HEADER_BYTES = 1 << 16
 HIGHEST_PORT = 65535
+REASON = "x-reason"
+"""Within the process only: what `_Connection` writes on the status line in the place of "Bad Request" and the like."""
 TOKEN_COOKIE = "sam2_cog_token"
 SECONDS_TO_FINISH = 5
 """How long a server that is told to stop waits for answers that are under way."""
@@ -123,6 +128,7 @@ def server(app: Starlette) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app,
+            http=_Protocol,
             lifespan="on",
             log_config=None,
             log_level="warning",
@@ -131,6 +137,25 @@ def server(app: Starlette) -> uvicorn.Server:
             timeout_graceful_shutdown=SECONDS_TO_FINISH,
         )
     )
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 whose refusals say why on the status line too, which is all that some clients show of them."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.conn = _Connection(h11.SERVER, MAX_HEADER_BYTES)
+
+
+class _Connection(h11.Connection):
+    def send(self, event: Any) -> Any:
+        """The bytes of an event, with the reason phrase (RFC 9112, section 4) that the response asks for."""
+        if isinstance(event, h11.Response):
+            reasons = [value for name, value in event.headers if name == REASON.encode()]
+            headers = [(name, value) for name, value in event.headers if name != REASON.encode()]
+            reason = reasons[0] if reasons else event.reason
+            event = h11.Response(status_code=event.status_code, headers=headers, reason=reason)
+        return super().send(event)
 
 
 class Guard:
@@ -205,7 +230,9 @@ def _same(offer: str, token: str) -> bool:
 
 
 def _error(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"error": sentence}, status)
+    """`{"error": sentence}`, and the sentence once more as the reason phrase, which is Latin-1 on one line."""
+    line = "".join(letter if letter.isprintable() else " " for letter in sentence)
+    return JSONResponse({"error": sentence}, status, {REASON: line.encode("latin-1", "replace").decode("latin-1")})
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ class Answer:
     """What came back."""
 
     status: int
+    reason: str
     headers: Mapping[str, str]
     body: bytes
 
@@ -43,7 +44,7 @@ class Address:
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             response = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), response.read())
+            return Answer(response.status, response.reason, dict(response.getheaders()), response.read())
         finally:
             connection.close()
 

@@ -25,6 +25,7 @@ def answer(body: dict[str, Any]) -> Any:
     errors = {
         "refused": InvalidRequest("click_frames: 9 is too high"),
         "unreadable": UnreadableVideo("video: a.mp4 is empty"),
+        "odd": UnreadableVideo("video: two\nlines \x00 and € is no name of Zoë's"),
         "disk": OSError(28, "No space left on device"),
         "fault": ZeroDivisionError("secret"),
         "gone": HTTPException(409, "busy"),
@@ -131,6 +132,14 @@ def test_a_body_that_is_no_json_object_is_refused(local: Address, body: bytes, k
 def test_an_error_is_one_sentence(local: Address, do: str, status: int, sentence: str) -> None:
     refusal = local.post("/echo", {"do": do})
     assert (refusal.status, sentence in refusal.json["error"]) == (status, True)
+    assert refusal.reason == refusal.json["error"] and "x-reason" not in refusal.headers
+
+
+def test_the_status_line_holds_any_sentence(local: Address) -> None:
+    refusal = local.post("/echo", {"do": "odd"})
+    assert refusal.json == {"error": "video: two\nlines \x00 and € is no name of Zoë's"}
+    assert refusal.reason == "video: two lines   and ? is no name of Zoë's"
+    assert local.ask("GET", "/").reason == "OK"
 
 
 def test_what_is_not_there_is_one_sentence_too(local: Address) -> None:
