@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sam2_cog.engine import tracker
 from sam2_cog.engine.model import LoadedModel
+from sam2_cog.masks import ObjectMask
 from sam2_cog.media.video import Frame
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from tests.official import official_logits
@@ -94,7 +95,7 @@ def _object(chance: random.Random, index: int, count: int, width: int, height: i
         f"object_{index}",
         index,
         tuple(_prompt(chance, frame, width, height) for frame in prompted),
-        tuple(_clicks(chance, frame, width, height, chance.choice([1, 1, 2]), (0,)) for frame in corrected),
+        tuple(_correction(chance, frame, width, height) for frame in corrected),
     )
 
 
@@ -106,6 +107,11 @@ def _prompt(chance: random.Random, frame: int, width: int, height: int) -> Frame
         extra = chance.randint(0, 1)
         return FramePrompt(frame, clicks.points[:extra], clicks.labels[:extra], box)
     return FramePrompt(frame, clicks.points, (1, *clicks.labels[1:]), None)
+
+
+def _correction(chance: random.Random, frame: int, width: int, height: int) -> FramePrompt:
+    """One or two clicks: background, foreground, or both."""
+    return _clicks(chance, frame, width, height, chance.choice([1, 1, 2]), chance.choice([(0,), (1,), (0, 1)]))
 
 
 def _clicks(
@@ -139,7 +145,7 @@ def our_logits(model: LoadedModel, scenario: Scenario) -> tuple[dict[int, np.nda
     seen: list[Tensor] = []
     real = tracker.cut
 
-    def record(logits: Tensor, height: int, width: int) -> np.ndarray:
+    def record(logits: Tensor, height: int, width: int) -> tuple[ObjectMask, ...]:
         seen.append(F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)[:, 0])
         return real(logits, height, width)
 
@@ -148,7 +154,7 @@ def our_logits(model: LoadedModel, scenario: Scenario) -> tuple[dict[int, np.nda
     with patch.object(tracker, "cut", record):
         for frame, found in tracker.Tracker(model).track(scenario.clip, scenario.objects, scenario.propagation):
             assert frame.index == found.frame_index == len(masks)
-            masks[frame.index] = found.masks
+            masks[frame.index] = found.array()
     # backward from the start, the start itself included, then forward from it
     start = min(prompt.frame_index for target in scenario.objects for prompt in target.prompts)
     backward = range(start, -1, -1) if scenario.propagation == "both" and start else range(0)
