@@ -1,12 +1,13 @@
 """What is read off a mask, against the plainest way to say it."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from sam2_cog.masks import FrameMasks, mask_areas, mask_box, mask_union, run_lengths
+from sam2_cog.masks import FrameMasks, Polygon, mask_areas, mask_box, mask_union, polygons, run_lengths
 
 any_mask = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=12))
 any_masks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, max_side=8))
@@ -61,6 +62,46 @@ def test_run_lengths_lead_back_to_the_mask(mask: np.ndarray) -> None:
 )
 def test_run_lengths_go_down_the_columns_and_begin_with_background(rows: list[str], counts: tuple[int, ...]) -> None:
     assert run_lengths(np.array([[c == "#" for c in row] for row in rows])) == counts
+
+
+def filled(parts: tuple[Polygon, ...], size: tuple[int, ...]) -> np.ndarray:
+    """What an annotation tool makes of polygons: each outline and what it holds, less the inside of its holes."""
+    result = np.zeros(size, np.uint8)
+    for part in parts:
+        canvas = np.zeros(size, np.uint8)
+        cv2.fillPoly(canvas, [part.outline.astype(np.int32)], 1)
+        for hole in part.holes:
+            cv2.fillPoly(canvas, [hole.astype(np.int32)], 0)
+            cv2.polylines(canvas, [hole.astype(np.int32)], True, 1)
+        result |= canvas
+    return result.astype(bool)
+
+
+@given(any_mask)
+def test_exact_polygons_give_the_mask_back(mask: np.ndarray) -> None:
+    mask = np.kron(mask, np.ones((3, 3), bool))  # no part is a mere line
+    assert (filled(polygons(mask), mask.shape) == mask).all()
+
+
+def test_polygons_come_by_size_with_their_holes_and_without_mere_lines() -> None:
+    mask = np.zeros((20, 40), bool)
+    mask[2:6, 2:6] = True
+    mask[2:18, 10:30] = True
+    mask[6:10, 14:20] = False
+    mask[1, 35:39] = mask[19, 0] = True
+    large, small = polygons(mask)
+    assert (large.outline.min(), large.outline.max(), len(large.holes)) == (2, 29, 1)
+    assert small.closed_outline == [[2, 2], [2, 5], [5, 5], [5, 2], [2, 2]] and small.holes == ()
+    assert polygons(np.zeros((4, 4), bool)) == ()
+
+
+def test_tolerance_leaves_out_corners_and_keeps_the_shape() -> None:
+    y, x = np.mgrid[:200, :200]
+    disc = (x - 100) ** 2 + (y - 90) ** 2 < 80**2
+    (exact,), (simple,) = polygons(disc), polygons(disc, 0.002)
+    shape = filled((simple,), disc.shape)
+    assert len(simple.outline) < len(exact.outline) / 3
+    assert (shape & disc).sum() / (shape | disc).sum() > 0.98
 
 
 @given(st.integers(0, 2**31))

@@ -1,0 +1,183 @@
+"""The common base of the HTTP doors, over a real socket: who is answered, what a body may be, how a refusal reads."""
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.http_base import TOKEN_COOKIE, application, is_loopback, json_route, listen
+from tests.http_server import Address, running
+
+TOKEN = "a-token"
+
+
+def answer(body: dict[str, Any]) -> Any:
+    errors = {
+        "refused": InvalidRequest("click_frames: 9 is too high"),
+        "unreadable": UnreadableVideo("video: a.mp4 is empty"),
+        "odd": UnreadableVideo("video: two\nlines \x00 and € is no name of Zoë's"),
+        "disk": OSError(28, "No space left on device"),
+        "fault": ZeroDivisionError("secret"),
+        "gone": HTTPException(409, "busy"),
+    }
+    if body.get("do") in errors:
+        raise errors[body["do"]]
+    return {"got": body}
+
+
+ROUTES = [json_route("/echo", answer, max_bytes=100), Route("/", lambda request: PlainTextResponse("hello"))]
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[Address]:
+    with running(application(ROUTES)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Address]:
+    with running(application(ROUTES, TOKEN)) as address:
+        yield address
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST.:1"])
+def test_this_machine_is_answered(local: Address, host: str) -> None:
+    assert local.ask("GET", "/", Host=host).body == b"hello"
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "10.0.0.1", "", "[", "a:b"]
+)
+def test_a_request_under_another_name_is_refused(local: Address, host: str) -> None:
+    refusal = local.ask("GET", "/", Host=host)
+    assert refusal.status in (400, 403)
+    assert b"hello" not in refusal.body
+
+
+def test_a_page_of_another_origin_is_refused_and_of_the_own_one_not(local: Address) -> None:
+    own = f"http://127.0.0.1:{local.port}"
+    assert local.post("/echo", {}, Origin=own).json == {"got": {}}
+    for origin in ("https://evil.example", "http://localhost:1", "null"):
+        refusal = local.post("/echo", {}, Origin=origin)
+        assert (refusal.status, "another origin" in refusal.json["error"]) == (403, True)
+
+
+def test_a_shared_server_wants_its_token_in_any_of_its_forms(shared: Address) -> None:
+    basic = base64.b64encode(f"anyone:{TOKEN}".encode()).decode()
+    forms: list[dict[str, str]] = [
+        {"Authorization": f"Bearer {TOKEN}"},
+        {"Authorization": f"Token {TOKEN}"},
+        {"Authorization": f"Basic {basic}"},
+        {"Token": TOKEN},
+        {"Cookie": f"other=1; {TOKEN_COOKIE}={TOKEN}"},
+    ]
+    for form in forms:
+        assert shared.ask("GET", "/", None, Host="any.example", **form).status == 200
+    assert shared.ask("GET", f"/?token={TOKEN}", Host="any.example").status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Token": "other"},
+        {"Token": "\xff"},
+        {"Authorization": "Basic !"},
+        {"Authorization": "Bearer"},
+        {"Cookie": "=;;"},
+    ],
+)
+def test_without_the_token_nothing_is_answered(shared: Address, headers: dict[str, str]) -> None:
+    refusal = shared.ask("GET", "/", None, **headers)
+    assert (refusal.status, "token" in refusal.json["error"]) == (401, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"{}", "text/plain", 415),
+        (b"{}", "application/x-www-form-urlencoded", 415),
+        (b"{", "application/json", 400),
+        (b"\xff", "application/json", 400),
+        (b"[" * 90, "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b" " * 200, "application/json", 413),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused(local: Address, body: bytes, kind: str, status: int) -> None:
+    refusal = local.ask("POST", "/echo", body, Content_Type=kind)
+    assert (refusal.status, list(refusal.json)) == (status, ["error"])
+
+
+@pytest.mark.parametrize(
+    ("do", "status", "sentence"),
+    [
+        ("refused", 422, "click_frames: 9 is too high"),
+        ("unreadable", 422, "video: a.mp4 is empty"),
+        ("disk", 500, "No space left on device"),
+        ("gone", 409, "busy"),
+        ("fault", 500, "the server made a mistake, which its log describes"),
+    ],
+)
+def test_an_error_is_one_sentence(local: Address, do: str, status: int, sentence: str) -> None:
+    refusal = local.post("/echo", {"do": do})
+    assert (refusal.status, sentence in refusal.json["error"]) == (status, True)
+    assert refusal.reason == refusal.json["error"] and "x-reason" not in refusal.headers
+
+
+def test_the_status_line_holds_any_sentence(local: Address) -> None:
+    refusal = local.post("/echo", {"do": "odd"})
+    assert refusal.json == {"error": "video: two\nlines \x00 and € is no name of Zoë's"}
+    assert refusal.reason == "video: two lines   and ? is no name of Zoë's"
+    assert local.ask("GET", "/").reason == "OK"
+
+
+def test_what_is_not_there_is_one_sentence_too(local: Address) -> None:
+    assert (local.ask("GET", "/no").status, local.ask("GET", "/no").json) == (404, {"error": "Not Found"})
+    assert local.ask("GET", "/echo").status == 405
+
+
+def test_a_port_that_is_taken_is_refused_in_one_sentence() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(InvalidRequest, match=r"^port: .* 127\.0\.0\.1, port \d+: "):
+        listen("127.0.0.1", taken.getsockname()[1])
+    for host, port in (("no.such.host.invalid", 0), ("127.0.0.1", 99999)):
+        with pytest.raises(InvalidRequest, match=r"^port: "):
+            listen(host, port)
+
+
+def test_loopback_names() -> None:
+    assert all(is_loopback(host) for host in ("localhost", "127.0.0.1", "127.9.9.9", "::1"))
+    assert not any(is_loopback(host) for host in ("0.0.0.0", "::", "192.168.1.2", "example.org", ""))
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_stops_in_good_order(stop: signal.Signals) -> None:
+    code = (
+        "from sam2_cog.http_base import application, listen, serve\n"
+        "listener = listen('127.0.0.1', 0)\nprint(listener.getsockname()[1], flush=True)\n"
+        "serve(application([]), listener)\nprint('done')"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"404" in client.recv(1000)
+            os.kill(process.pid, stop)
+            out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert "Traceback" not in err
+    assert process.returncode in (0, -signal.SIGTERM)
+    assert stop is signal.SIGTERM or out == "done\n"
