@@ -43,7 +43,7 @@ def load_ours(size: str, device: torch.device) -> Run:
 
     def run(clip: MemoryClip, objects: Objects) -> Iterator[np.ndarray]:
         for _, found in tracker.track(clip, objects):
-            yield found.masks
+            yield found.array()
 
     return run
 

@@ -1,6 +1,12 @@
-"""The masks of one frame, and what can be read off a mask: its area, its box, its run lengths."""
+"""The masks of one frame, and what can be read off a mask: its area, its boxes, its parts, its run lengths.
 
-from dataclasses import dataclass
+A mask is kept as the packed bits of its tight box and unpacked when somebody asks for it, one object at a time: many
+objects on a large frame never exist as full-size arrays together.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -8,35 +14,128 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
+"""(x0, y0, x1, y1): the pixels [x0, x1) x [y0, y1)."""
+
+SPECK_PERCENT = 2.0
+"""A part with less than this share of the pixels of the mask's largest part is a speck, which no box counts.
+
+SAM 2.1 makes them, a few stray pixels on a like thing elsewhere; its image predictor has `max_sprinkle_area` for it.
+"""
+
+
+@dataclass(frozen=True)
+class ObjectMask:
+    """One object on one frame."""
+
+    size: tuple[int, int]
+    """(height, width) of the frame as it is displayed."""
+    tight: Box | None
+    """The smallest box that holds every pixel of the mask; None for an empty mask."""
+    bits: bytes
+    """The pixels of `tight`, row by row, eight a byte, the first in the highest bit (`numpy.packbits`)."""
+
+    @classmethod
+    def of(cls, mask: Mask) -> "ObjectMask":
+        """Pack an (H, W) bool mask."""
+        box = mask_box(mask)
+        if box is None:
+            return cls(mask.shape, None, b"")
+        x0, y0, x1, y1 = box
+        return cls(mask.shape, box, np.packbits(mask[y0:y1, x0:x1]).tobytes())
+
+    def crop(self) -> Mask:
+        """The (h, w) bool pixels of `tight`, a new array; (0, 0) for an empty mask."""
+        if self.tight is None:
+            return np.zeros((0, 0), bool)
+        x0, y0, x1, y1 = self.tight
+        bits = np.frombuffer(self.bits, np.uint8)
+        pixels = np.unpackbits(bits, count=(y1 - y0) * (x1 - x0)).view(bool)
+        return pixels.reshape(y1 - y0, x1 - x0)
+
+    def full(self) -> Mask:
+        """The whole (H, W) bool mask, a new array."""
+        mask = np.zeros(self.size, bool)
+        if self.tight is not None:
+            x0, y0, x1, y1 = self.tight
+            mask[y0:y1, x0:x1] = self.crop()
+        return mask
+
+    @cached_property
+    def area(self) -> int:
+        """How many pixels the mask has."""
+        return int.from_bytes(self.bits).bit_count()
+
+    @cached_property
+    def box(self) -> Box | None:
+        """The box that people see: the smallest one that holds the mask without its specks; None for an empty mask."""
+        if self.tight is None:
+            return None
+        _, stats, counted = _parts(self.crop(), SPECK_PERCENT)
+        x0, y0 = stats[counted, :2].min(axis=0)
+        x1, y1 = (stats[counted, :2] + stats[counted, 2:4]).max(axis=0)
+        left, top = self.tight[:2]
+        return int(left + x0), int(top + y0), int(left + x1), int(top + y1)
+
+    def without_parts_below(self, percent: float) -> "ObjectMask":
+        """The mask without the parts that have less than `percent` (0 to 100) of the pixels of its largest part."""
+        if self.tight is None or percent <= 0:
+            return self
+        labels, _, counted = _parts(self.crop(), percent)
+        if counted[1:].all():
+            return self
+        kept = ObjectMask.of(counted[labels])
+        assert kept.tight is not None, "the largest part always stays"
+        (x0, y0, x1, y1), (left, top) = kept.tight, self.tight[:2]
+        return ObjectMask(self.size, (x0 + left, y0 + top, x1 + left, y1 + top), kept.bits)
 
 
 @dataclass(frozen=True)
 class FrameMasks:
-    """What the tracker found on one frame; position i of both arrays is the object with index i."""
+    """What the tracker found on one frame; position i of everything is the object with index i."""
 
     frame_index: int
     """0-based number of the frame in the video."""
-    masks: Mask
-    """(objects, H, W) bool, in the size of the frame as it is displayed."""
+    objects: tuple[ObjectMask, ...]
+    """The masks, in the size of the frame as it is displayed."""
     scores: NDArray[np.float32]
-    """(objects,) float32 in [0, 1]: how sure the network is of each mask."""
+    """(objects,) float32 in [0, 1]: how sure the network is of each mask; 0 for an object that is not there."""
+    presence: NDArray[np.float32]
+    """(objects,) float32 logits: above 0 the network says that the object is on the frame."""
+    soft: NDArray[np.float16] | None = None
+    """(objects, h, w) logits in the network's resolution, object where above 0; only where they were asked for."""
+
+    def array(self) -> Mask:
+        """All masks as one new (objects, H, W) bool array, for those who want just that."""
+        return np.stack([mask.full() for mask in self.objects])
+
+    def without_parts_below(self, percent: float) -> "FrameMasks":
+        """Every mask without the parts that have less than `percent` (0 to 100) of the pixels of its largest part."""
+        if percent <= 0:
+            return self
+        return replace(self, objects=tuple(mask.without_parts_below(percent) for mask in self.objects))
+
+
+def no_masks(frame_index: int, count: int, size: tuple[int, int]) -> FrameMasks:
+    """A frame of (height, width) `size` on which none of `count` objects is seen."""
+    nothing = np.zeros(count, np.float32)
+    return FrameMasks(frame_index, (ObjectMask(size, None, b""),) * count, nothing, nothing)
 
 
 def mask_box(mask: Mask) -> Box | None:
-    """(x0, y0, x1, y1), the smallest box [x0, x1) x [y0, y1) that holds the (H, W) mask; None for an empty mask."""
+    """The smallest box that holds the (H, W) mask; None for an empty mask."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     return (x, y, x + width, y + height) if width else None
 
 
-def mask_areas(masks: Mask) -> tuple[int, ...]:
-    """The number of pixels of each of the (objects, H, W) masks."""
-    return tuple(int(np.count_nonzero(mask)) for mask in masks)
-
-
-def mask_union(masks: Mask) -> NDArray[np.uint8]:
-    """(H, W) uint8: 255 where any of the (objects, H, W) masks is set, else 0."""
-    union: NDArray[np.uint8] = np.any(masks, axis=0).astype(np.uint8)
-    return union * np.uint8(255)
+def mask_union(masks: Iterable[ObjectMask], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(H, W) uint8: 255 where any of the masks, all of frames of this (height, width), is set, else 0."""
+    union = np.zeros(size, np.uint8)
+    for mask in masks:
+        if mask.tight is not None:
+            x0, y0, x1, y1 = mask.tight
+            part = union[y0:y1, x0:x1]
+            np.maximum(part, mask.crop().view(np.uint8) * np.uint8(255), out=part)
+    return union
 
 
 @dataclass(frozen=True)
@@ -86,3 +185,15 @@ def run_lengths(mask: Mask) -> tuple[int, ...]:
     bounds = np.concatenate(([0], changes, [pixels.size]))
     runs = tuple(int(length) for length in np.diff(bounds))
     return (0, *runs) if pixels[0] else runs
+
+
+def _parts(mask: Mask, percent: float) -> tuple[NDArray[np.int32], NDArray[np.int32], Mask]:
+    """The 8-connected parts of a mask that is not empty: labels (H, W) from 1, OpenCV's facts of each label, and which
+    labels count, having at least `percent` of the largest part's pixels; label 0, what is not in the mask, never does.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    counted = areas * 100 >= percent * areas.max()
+    counted[0] = False
+    return labels.astype(np.int32, copy=False), stats.astype(np.int32, copy=False), counted

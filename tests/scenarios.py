@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sam2_cog.engine import tracker
 from sam2_cog.engine.model import LoadedModel
+from sam2_cog.masks import ObjectMask
 from sam2_cog.media.video import Frame
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from tests.official import official_logits
@@ -139,7 +140,7 @@ def our_logits(model: LoadedModel, scenario: Scenario) -> tuple[dict[int, np.nda
     seen: list[Tensor] = []
     real = tracker.cut
 
-    def record(logits: Tensor, height: int, width: int) -> np.ndarray:
+    def record(logits: Tensor, height: int, width: int) -> tuple[ObjectMask, ...]:
         seen.append(F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)[:, 0])
         return real(logits, height, width)
 
@@ -148,7 +149,7 @@ def our_logits(model: LoadedModel, scenario: Scenario) -> tuple[dict[int, np.nda
     with patch.object(tracker, "cut", record):
         for frame, found in tracker.Tracker(model).track(scenario.clip, scenario.objects, scenario.propagation):
             assert frame.index == found.frame_index == len(masks)
-            masks[frame.index] = found.masks
+            masks[frame.index] = found.array()
     # backward from the start, the start itself included, then forward from it
     start = min(prompt.frame_index for target in scenario.objects for prompt in target.prompts)
     backward = range(start, -1, -1) if scenario.propagation == "both" and start else range(0)

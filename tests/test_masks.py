@@ -1,13 +1,26 @@
 """What is read off a mask, against the plainest way to say it."""
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
+import scipy.ndimage
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from sam2_cog.masks import FrameMasks, Polygon, mask_areas, mask_box, mask_union, polygons, run_lengths
+from sam2_cog.masks import (
+    SPECK_PERCENT,
+    FrameMasks,
+    ObjectMask,
+    Polygon,
+    mask_box,
+    mask_union,
+    no_masks,
+    polygons,
+    run_lengths,
+)
 
 any_mask = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=12))
 any_masks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, max_side=8))
@@ -33,12 +46,62 @@ def test_box_of_one_pixel_and_of_a_whole_frame() -> None:
     assert mask_box(np.zeros((5, 7), bool)) is None
 
 
+@given(any_mask)
+def test_a_packed_mask_is_the_mask(mask: np.ndarray) -> None:
+    packed = ObjectMask.of(mask)
+    assert packed.size == mask.shape and packed.tight == mask_box(mask) and packed.area == mask.sum()
+    assert packed.full().dtype == bool and (packed.full() == mask).all()
+    assert packed.crop().sum() == mask.sum()
+    assert packed == ObjectMask.of(mask.copy())
+
+
+def by_scipy(mask: np.ndarray, percent: float) -> np.ndarray:
+    """The mask without its 8-connected parts of less than `percent` of the largest one's pixels."""
+    labels, count = scipy.ndimage.label(mask, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    small = areas * 100 < percent * areas[1:].max(initial=0)
+    return mask & ~small[labels]
+
+
+@given(arrays(np.bool_, (14, 14)), st.sampled_from([0.0, 1.0, 2.0, 20.0, 50.0, 100.0]))
+def test_small_parts_go_and_the_largest_stays(mask: np.ndarray, percent: float) -> None:
+    kept = ObjectMask.of(mask).without_parts_below(percent)
+    assert (kept.full() == by_scipy(mask, percent)).all()
+    assert kept.tight == mask_box(kept.full())
+
+
+def test_the_box_that_people_see_leaves_specks_out() -> None:
+    mask = np.zeros((100, 100), bool)
+    mask[10:40, 20:60] = True
+    mask[90, 95:98] = True  # 3 of 1200 pixels
+    packed = ObjectMask.of(mask)
+    assert packed.tight == (20, 10, 98, 91) and packed.box == (20, 10, 60, 40)
+    mask[80:85, 90:96] = True  # 30 more are a part of the object
+    assert ObjectMask.of(mask).box == (20, 10, 96, 85)
+    assert ObjectMask.of(np.zeros((5, 5), bool)).box is None
+
+
+@given(any_mask)
+def test_the_box_is_that_of_the_mask_without_specks(mask: np.ndarray) -> None:
+    assert ObjectMask.of(mask).box == mask_box(by_scipy(mask, SPECK_PERCENT))
+
+
 @given(any_masks)
-def test_areas_and_union(masks: np.ndarray) -> None:
-    assert mask_areas(masks) == tuple(int(mask.sum()) for mask in masks)
-    union = mask_union(masks)
+def test_union(masks: np.ndarray) -> None:
+    union = mask_union([ObjectMask.of(mask) for mask in masks], masks.shape[1:])
     assert union.dtype == np.uint8
     assert ((union == 255) == masks.any(axis=0)).all() and set(np.unique(union)) <= {0, 255}
+
+
+def test_many_masks_of_a_large_frame_take_little_memory() -> None:
+    mask = np.zeros((2160, 3840), bool)
+    mask[500:1500, 1000:2000] = True
+    tracemalloc.start()
+    found = FrameMasks(0, tuple(ObjectMask.of(mask) for _ in range(40)), *np.zeros((2, 40), np.float32))
+    mask_union(found.objects, mask.shape)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40 * mask.size // 8, "more than a bit a pixel"
 
 
 @given(any_mask)
@@ -104,8 +167,19 @@ def test_tolerance_leaves_out_corners_and_keeps_the_shape() -> None:
     assert (shape & disc).sum() / (shape | disc).sum() > 0.98
 
 
-@given(st.integers(0, 2**31))
-def test_frame_masks_cannot_be_changed(index: int) -> None:
-    found = FrameMasks(index, np.zeros((1, 2, 2), bool), np.ones(1, np.float32))
+def test_frame_masks_can_be_had_as_arrays_and_without_small_parts_and_not_be_changed() -> None:
+    masks = np.zeros((2, 10, 10), bool)
+    masks[0, 2:6, 2:6] = masks[0, 8, 8] = True
+    found = FrameMasks(3, tuple(ObjectMask.of(mask) for mask in masks), *np.ones((2, 2), np.float32))
+    assert (found.array() == masks).all()
+    masks[0, 8, 8] = False
+    cleaned = found.without_parts_below(10)
+    assert (cleaned.array() == masks).all() and cleaned.frame_index == 3 and cleaned.scores is found.scores
     with pytest.raises(AttributeError):
         found.frame_index = 0  # type: ignore[misc]
+
+
+def test_no_masks_are_empty() -> None:
+    nothing = no_masks(4, 2, (5, 7))
+    assert nothing.array().shape == (2, 5, 7) and not nothing.array().any()
+    assert nothing.frame_index == 4 and not nothing.scores.any()

@@ -1,10 +1,14 @@
 """Mask logits -> masks, on the device: small holes filled, scaled to the video, cut, packed for the way to the host."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from sam2_cog.masks import ObjectMask
 
 HOLE_AREA = 8
 """Largest hole that is filled, in pixels of the low-resolution mask (`fill_hole_area=8` of the official predictor)."""
@@ -64,22 +68,23 @@ def _found_by_pooling(region: Tensor, max_area: int) -> Tensor:
     return region & (area.gather(1, index).view_as(labels) <= max_area)
 
 
-def cut(logits: Tensor, height: int, width: int) -> np.ndarray:
-    """Logits (N, 1, h, w) float32 -> masks (N, height, width) bool on the host, True where positive when scaled."""
+def cut(logits: Tensor, height: int, width: int) -> tuple[ObjectMask, ...]:
+    """Logits (N, 1, h, w) float32 -> N masks of height x width pixels on the host, set where positive when scaled."""
     at_once = max(1, _PIXELS_AT_ONCE // (height * width))
-    parts = [_cut_chunk(chunk, height, width) for chunk in logits.split(at_once)]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return tuple(mask for chunk in logits.split(at_once) for mask in _cut_chunk(chunk, height, width))
 
 
-def _cut_chunk(logits: Tensor, height: int, width: int) -> np.ndarray:
+def _cut_chunk(logits: Tensor, height: int, width: int) -> Iterator[ObjectMask]:
     if logits.shape[-2:] != (height, width):
         logits = F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
     if logits.device.type == "cpu":
-        return logits[:, 0].numpy() > 0  # several times as fast as torch's comparison
-    masks = logits[:, 0] > 0
+        for plane in logits[:, 0].numpy():
+            yield ObjectMask.of(plane > 0)  # numpy compares several times as fast as torch
+        return
     # eight pixels a byte on the way over the bus
-    bits = _pack(masks.flatten()).cpu().numpy()
-    return np.unpackbits(bits, count=masks.numel()).view(bool).reshape(masks.shape)
+    packed = torch.stack([_pack(plane.flatten()) for plane in logits[:, 0] > 0]).cpu().numpy()
+    for bits in packed:
+        yield ObjectMask.of(np.unpackbits(bits, count=height * width).view(bool).reshape(height, width))
 
 
 def _pack(flags: Tensor) -> Tensor:

@@ -17,13 +17,14 @@ class Conditioning:
     """An object on a frame that the user prompted or corrected.
 
     map: (tokens, memory channels) bfloat16. pointer: (channels,). logits: (1, h, w) float32, holes filled.
-    iou: () the network's own estimate of the mask's quality.
+    iou: () the network's own estimate of the mask's quality. presence: (1,) logit.
     """
 
     map: Tensor
     pointer: Tensor
     logits: Tensor
     iou: Tensor
+    presence: Tensor
 
 
 @dataclass(frozen=True)

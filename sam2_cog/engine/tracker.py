@@ -21,7 +21,7 @@ from sam2_cog.engine.mask_store import MaskStore
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.object_memory import Conditioning, ObjectMemory, Recall
 from sam2_cog.engine.steps import Clicks, Features, Segmentation, Steps, resize
-from sam2_cog.masks import FrameMasks
+from sam2_cog.masks import FrameMasks, no_masks
 from sam2_cog.media.video import Frame
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 
@@ -59,15 +59,16 @@ class Tracker:
         self._model = model
 
     def track(
-        self, clip: Clip, objects: Sequence[ObjectPrompts], propagation: str = "both"
+        self, clip: Clip, objects: Sequence[ObjectPrompts], propagation: str = "both", *, soft: bool = False
     ) -> Generator[tuple[Frame, FrameMasks], None, None]:
         """Yield every frame of the clip, in order, with the masks of all objects in the order of `objects`.
 
         propagation: `both` tracks back from the earliest prompt frame and then forward; with `forward` the frames
-        before it get empty masks. Closing the generator stops the work and frees all of it.
+        before it get empty masks. soft: hand out the masks' logits too (`FrameMasks.soft`).
+        Closing the generator stops the work and frees all of it.
         """
         with ThreadPoolExecutor(_RESIZING_THREADS) as resizers, MaskStore() as earlier:
-            run = _Run(self._model, clip, objects, resizers)
+            run = _Run(self._model, clip, objects, resizers, soft=soft)
             run.condition()
             if propagation == "both":
                 for masks in run.backward():
@@ -76,6 +77,15 @@ class Tracker:
                 for frame in islice(frames, run.start):
                     yield frame, earlier.take(frame.index) if propagation == "both" else run.empty(frame.index)
                 yield from run.forward(frames)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One object on one frame: logits (1, h, w) float32 with holes filled, iou () and presence (1,)."""
+
+    logits: Tensor
+    iou: Tensor
+    presence: Tensor
 
 
 @dataclass
@@ -95,11 +105,18 @@ class _Run:
     """
 
     def __init__(
-        self, model: LoadedModel, clip: Clip, objects: Sequence[ObjectPrompts], resizers: ThreadPoolExecutor
+        self,
+        model: LoadedModel,
+        clip: Clip,
+        objects: Sequence[ObjectPrompts],
+        resizers: ThreadPoolExecutor,
+        *,
+        soft: bool = False,
     ) -> None:
         self._model = model
         self._clip = clip
         self._resizers = resizers
+        self._soft = soft
         self._steps = Steps(model.network)
         # a clip of fewer than 16 frames has fewer pointers, and the network's time code is scaled to that
         self._pointer_window = min(clip.frame_count, model.network.max_obj_ptrs_in_encoder) - 1
@@ -151,9 +168,7 @@ class _Run:
 
     def empty(self, frame_index: int) -> FrameMasks:
         """No object on a frame."""
-        count = len(self._targets)
-        blank = np.zeros((count, self._clip.height, self._clip.width), bool)
-        return FrameMasks(frame_index, blank, np.zeros(count, np.float32))
+        return no_masks(frame_index, len(self._targets), (self._clip.height, self._clip.width))
 
     def _resized(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
         """Each frame with its image in the network's size; as many as are encoded at once are resized ahead."""
@@ -188,18 +203,27 @@ class _Run:
 
     def _track(self, index: int, features: Features | None, *, reverse: bool) -> FrameMasks:
         """Masks of all objects on one frame; what later frames read of it is remembered, the rest forgotten."""
-        logits: dict[int, Tensor] = {}
-        ious: dict[int, Tensor] = {}
+        found: dict[int, _Found] = {}
         for group in self._groups(index, reverse=reverse):
             assert features is not None, "a frame with an object to track is always encoded"
-            self._track_group(index, features, group, logits, ious)
+            found |= self._track_group(index, features, group)
         for number, target in enumerate(self._targets):
             target.memory.forget(index, self.start, reverse=reverse)
             if (output := target.memory.conditioned.get(index)) is not None:
-                logits[number], ious[number] = output.logits, output.iou
-        order = range(len(self._targets))
-        masks = cut(torch.stack([logits[number] for number in order]), self._clip.height, self._clip.width)
-        return FrameMasks(index, masks, torch.stack([ious[number] for number in order]).float().cpu().numpy())
+                found[number] = _Found(output.logits, output.iou, output.presence)
+        return self._frame_masks(index, [found[number] for number in range(len(self._targets))])
+
+    def _frame_masks(self, index: int, found: Sequence[_Found]) -> FrameMasks:
+        logits = torch.stack([one.logits for one in found])
+        scores, presence = torch.stack([one.iou for one in found]), torch.cat([one.presence for one in found])
+        estimates = torch.stack((scores.float(), presence.float())).cpu().numpy()
+        return FrameMasks(
+            index,
+            cut(logits, self._clip.height, self._clip.width),
+            estimates[0],
+            estimates[1],
+            logits[:, 0].half().cpu().numpy() if self._soft else None,
+        )
 
     def _groups(self, index: int, *, reverse: bool) -> Iterator[list[tuple[int, Recall]]]:
         """Objects to track on a frame, as (number, what it reads), in batches that read equally much."""
@@ -212,14 +236,7 @@ class _Run:
             for first in range(0, len(group), MAX_OBJECTS_AT_ONCE):
                 yield group[first : first + MAX_OBJECTS_AT_ONCE]
 
-    def _track_group(
-        self,
-        index: int,
-        features: Features,
-        group: Sequence[tuple[int, Recall]],
-        logits: dict[int, Tensor],
-        ious: dict[int, Tensor],
-    ) -> None:
+    def _track_group(self, index: int, features: Features, group: Sequence[tuple[int, Recall]]) -> dict[int, _Found]:
         fused = self._steps.with_memory(features, [recall for _, recall in group], self._pointer_window)
         found = self._steps.segment(features, fused)
         maps = self._steps.encode_memory(features, found.logits, found.presence, prompted=False)
@@ -227,11 +244,13 @@ class _Run:
         for row, (number, _) in enumerate(group):
             memory = self._targets[number].memory
             memory.remember(index, maps[row], found.pointer[row])
-            logits[number], ious[number] = filled[row], found.iou[row]
             if (correction := self._targets[number].corrections.get(index)) is not None:
                 memory.condition(
                     index, self._corrected(features, fused[row : row + 1], filled[row : row + 1], correction)
                 )
+        return {
+            number: _Found(filled[row], found.iou[row], found.presence[row]) for row, (number, _) in enumerate(group)
+        }
 
     def _prompted(self, features: Features, prompt: FramePrompt) -> Conditioning:
         """An object on a frame with a foreground click, a box or a mask: no memory is read."""
@@ -248,7 +267,7 @@ class _Run:
     def _conditioning(self, features: Features, found: Segmentation) -> Conditioning:
         filled = fill_holes(found.logits)
         maps = self._steps.encode_memory(features, filled, found.presence, prompted=True)
-        return Conditioning(maps[0], found.pointer[0], filled[0], found.iou[0])
+        return Conditioning(maps[0], found.pointer[0], filled[0], found.iou[0], found.presence[0])
 
     def _clicks(self, prompt: FramePrompt) -> Clicks:
         """Clicks in the network's input pixels; a box comes first, as two points with the labels 2 and 3."""

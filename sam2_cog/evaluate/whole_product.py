@@ -39,7 +39,7 @@ def product_of(model: LoadedModel) -> Predict:
             for i, given in enumerate(masks)
         ]
         for frame, found in Tracker(model).track(WatchedClip(probe(video), 0, _quiet, Deadline()), objects, "forward"):
-            yield frame.index, found.masks
+            yield frame.index, found.array()
 
     return product(segment, track)
 

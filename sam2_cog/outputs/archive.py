@@ -47,10 +47,9 @@ class Archive(Output):
 
     def _add(self, frame: Frame, masks: FrameMasks) -> None:
         if self._folders:
-            for folder, mask in zip(self._folders, masks.masks, strict=True):
-                self._store(
-                    f"{folder}/{frame.index:05d}.png", encode(".png", mask.astype(np.uint8) * 255, *_PNG_OF_MASK)
-                )
+            for folder, mask in zip(self._folders, masks.objects, strict=True):
+                picture = mask.full().view(np.uint8) * np.uint8(255)
+                self._store(f"{folder}/{frame.index:05d}.png", encode(".png", picture, *_PNG_OF_MASK))
         else:
             suffix, content = self._encode(self._paint(frame, masks))
             self._store(f"frames/{frame.index:05d}.{suffix}", content)

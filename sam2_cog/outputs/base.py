@@ -105,7 +105,7 @@ class Output(ABC):
     def _paint(self, frame: Frame, masks: FrameMasks) -> Picture:
         """The painted frame; the time that it takes goes to `paint_seconds`, not to `encode_seconds`."""
         start = time.perf_counter()
-        picture = self._painter.paint(frame.image, masks.masks)
+        picture = self._painter.paint(frame.image, masks.objects)
         spent = time.perf_counter() - start
         self.paint_seconds += spent
         self.encode_seconds -= spent

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from sam2_cog.masks import FrameMasks, mask_areas, mask_box
+from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs.base import OutputSpec
 from sam2_cog.painting.render import object_colour
@@ -27,10 +27,8 @@ class Manifest:
     def add(self, frame: Frame, masks: FrameMasks) -> None:
         """Note a written frame: number, time by the source's clock, and each object's area, box and score."""
         found = [
-            {"index": index, "area": area, "box": mask_box(mask), "score": round(float(score), 4)}
-            for index, (area, mask, score) in enumerate(
-                zip(mask_areas(masks.masks), masks.masks, masks.scores, strict=True)
-            )
+            {"index": index, "area": mask.area, "box": mask.box, "score": round(float(score), 4)}
+            for index, (mask, score) in enumerate(zip(masks.objects, masks.scores, strict=True))
         ]
         line = {"frame": frame.index, "time_seconds": round(frame.time_seconds, 6), "objects": found}
         self._frames.write((",\n  " if self._count else "\n  ").encode() + json.dumps(line).encode())

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_cog.masks import Box, Mask, mask_box, mask_union
+from sam2_cog.masks import Box, Mask, ObjectMask, mask_union
 from sam2_cog.painting.captions import Colour, Picture, draw_labels, place_label
 from sam2_cog.request import AnnotationType, MaskType
 
@@ -54,27 +54,28 @@ class Painter:
         labelled = self._boxes and mask_type == "highlighted"
         self._labels = draw_labels(names, self._colours, width, height) if labelled else ()
 
-    def paint(self, image: Picture, masks: Mask) -> Picture:
-        """A new picture of the (H, W, 3) uint8 RGB frame, which is left as it is, and its (objects, H, W) masks."""
+    def paint(self, image: Picture, masks: Sequence[ObjectMask]) -> Picture:
+        """A new picture of the (H, W, 3) uint8 RGB frame, which is left as it is, and the masks of all objects."""
+        size = image.shape[0], image.shape[1]
         if self._mask_type == "binary":
-            return cv2.cvtColor(mask_union(masks), cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
+            return cv2.cvtColor(mask_union(masks, size), cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
         if self._mask_type == "greenscreen":
-            return cv2.copyTo(image, mask_union(masks), self._green.copy()).astype(np.uint8, copy=False)
+            return cv2.copyTo(image, mask_union(masks, size), self._green.copy()).astype(np.uint8, copy=False)
         return self._highlight(image.copy(), masks)
 
-    def _highlight(self, canvas: Picture, masks: Mask) -> Picture:
+    def _highlight(self, canvas: Picture, masks: Sequence[ObjectMask]) -> Picture:
         """All fills, then all outlines, boxes and names, so that no object covers what belongs to another."""
-        boxes = [mask_box(mask) for mask in masks]
-        shown = [(index, box) for index, box in enumerate(boxes) if box]
         if self._fills:
-            for index, box in shown:
-                _fill(canvas, masks[index], box, self._colours[index])
-            for index, box in shown:
-                _outline(canvas, masks[index], box, self._colours[index], self._line)
+            shown = [(index, mask.tight) for index, mask in enumerate(masks) if mask.tight]
+            for index, tight in shown:
+                _fill(canvas, masks[index].crop(), tight, self._colours[index])
+            for index, tight in shown:
+                _outline(canvas, masks[index].crop(), tight, self._colours[index], self._line)
         if self._boxes:
-            for index, (x0, y0, x1, y1) in shown:
+            boxes = [(index, mask.box) for index, mask in enumerate(masks) if mask.box]
+            for index, (x0, y0, x1, y1) in boxes:
                 cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), self._colours[index], self._line)
-            self._write_names(canvas, shown)
+            self._write_names(canvas, boxes)
         return canvas
 
     def _write_names(self, canvas: Picture, shown: Sequence[tuple[int, Box]]) -> None:
@@ -87,20 +88,18 @@ class Painter:
             taken.append(place)
 
 
-def _fill(canvas: Picture, mask: Mask, box: Box, colour: Colour) -> None:
-    """Lay the translucent colour over the mask, in place; `box` is the mask's."""
-    x0, y0, x1, y1 = box
+def _fill(canvas: Picture, crop: Mask, tight: Box, colour: Colour) -> None:
+    """Lay the translucent colour over the mask, in place; `crop` is what of it is in its box `tight`."""
+    x0, y0, x1, y1 = tight
     part = canvas[y0:y1, x0:x1]
     tinted = cv2.convertScaleAbs(part, alpha=1 - FILL_OPACITY)
     cv2.add(tinted, np.array([*colour, 0]) * FILL_OPACITY, dst=tinted)
-    cv2.copyTo(tinted, mask[y0:y1, x0:x1].view(np.uint8), part)
+    cv2.copyTo(tinted, crop.view(np.uint8), part)
 
 
-def _outline(canvas: Picture, mask: Mask, box: Box, colour: Colour, line: int) -> None:
+def _outline(canvas: Picture, crop: Mask, tight: Box, colour: Colour, line: int) -> None:
     """Draw the mask's rims, holes too, in place, as smooth anti-aliased lines `line` pixels wide."""
-    x0, y0, x1, y1 = box
-    part = mask[y0:y1, x0:x1].view(np.uint8)
-    rims, _ = cv2.findContours(part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(x0, y0))
+    rims, _ = cv2.findContours(crop.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=tight[:2])
     curves = [_smooth(np.asarray(rim, dtype=np.float32), line + 1) for rim in rims]
     cv2.polylines(canvas, curves, True, colour, line, cv2.LINE_AA, _SUBPIXEL_BITS)
 

@@ -16,7 +16,7 @@ def tensor(frame_index: int) -> Tensor:
 
 
 def conditioning(frame_index: int) -> Conditioning:
-    return Conditioning(*(tensor(frame_index) for _ in range(4)))
+    return Conditioning(*(tensor(frame_index) for _ in range(5)))
 
 
 def frames(pairs: tuple[tuple[int, Tensor], ...]) -> list[tuple[int, int]]:

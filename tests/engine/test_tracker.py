@@ -89,10 +89,10 @@ def test_a_mask_as_the_prompt_is_the_official_add_new_mask(demo: LoadedModel) ->
 def test_more_objects_than_run_at_once_give_the_same_masks(demo: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = moving_blocks(1, 5, 96, 64)
     objects = tuple(target(index, click(index % 3, (10.0 + 12 * index, 30))) for index in range(7))
-    whole = [masks.masks for _, masks in Tracker(demo).track(clip, objects)]
+    whole = [masks.objects for _, masks in Tracker(demo).track(clip, objects)]
     monkeypatch.setattr(module, "MAX_OBJECTS_AT_ONCE", 2)
     for expected, (_, found) in zip(whole, Tracker(demo).track(clip, objects), strict=True):
-        assert np.array_equal(found.masks, expected)
+        assert found.objects == expected
 
 
 @pytest.mark.parametrize("window", [1, 3, 32])
@@ -102,30 +102,30 @@ def test_the_backward_window_changes_nothing(demo: LoadedModel, monkeypatch: pyt
     official = official_logits(official_predictor("demo", demo.network), clip.images, objects, "both")
     monkeypatch.setattr(module, "BACKWARD_WINDOW", window)
     for frame, found in Tracker(demo).track(clip, objects):
-        assert np.array_equal(found.masks, (official[frame.index] > 0).numpy())
+        assert np.array_equal(found.array(), (official[frame.index] > 0).numpy())
 
 
 def test_several_frames_encoded_at_once_change_nothing(demo: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = moving_blocks(2, 11, 96, 64)
     objects = (target(0, click(4, (40, 30))), target(1, click(0, (70, 20))))
-    alone = [masks.masks for _, masks in Tracker(demo).track(clip, objects)]
+    alone = [masks.objects for _, masks in Tracker(demo).track(clip, objects)]
     monkeypatch.setitem(module._FRAMES_PER_ENCODING, "cpu", 4)
     for expected, (_, found) in zip(alone, Tracker(demo).track(clip, objects), strict=True):
-        assert np.array_equal(found.masks, expected)
+        assert found.objects == expected
 
 
 def test_forward_leaves_the_frames_before_the_first_prompt_empty(demo: LoadedModel) -> None:
     clip = moving_blocks(4, 8, 96, 64)
     found = list(Tracker(demo).track(clip, (target(0, click(5, (40, 30))),), "forward"))
     assert [frame.index for frame, _ in found] == list(range(8))
-    assert all(not masks.masks.any() and not masks.scores.any() for _, masks in found[:5])
+    assert all(not masks.array().any() and not masks.scores.any() for _, masks in found[:5])
     assert all(np.array_equal(frame.image, clip.images[frame.index]) for frame, _ in found)
 
 
 def test_a_clip_of_one_frame(demo: LoadedModel) -> None:
     clip = moving_blocks(4, 1, 65, 49)
     ((frame, masks),) = Tracker(demo).track(clip, (target(0, click(0, (40, 30))),))
-    assert frame.index == 0 and masks.masks.shape == (1, 49, 65) and masks.scores.shape == (1,)
+    assert frame.index == 0 and masks.array().shape == (1, 49, 65) and masks.scores.shape == (1,)
 
 
 def test_scores_are_between_0_and_1(demo: LoadedModel) -> None:

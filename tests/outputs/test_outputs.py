@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_cog.masks import FrameMasks, mask_box, mask_union
+from sam2_cog.masks import FrameMasks, ObjectMask, mask_union, no_masks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import OUTPUTS, OutputSpec
 from sam2_cog.outputs.folder_names import LONGEST_BYTES, safe_names
@@ -31,7 +31,8 @@ def masks_of(info: VideoInfo, index: int) -> FrameMasks:
     masks = np.zeros((2, info.height, info.width), bool)
     masks[0, : info.height // 2, index % info.width :] = True
     masks[1, info.height // 2 :, : info.width // 2] = index % 3 != 2
-    return FrameMasks(index, masks, np.array([0.5, 0.25 + index / 1000], np.float32))
+    scores = np.array([0.5, 0.25 + index / 1000], np.float32)
+    return FrameMasks(index, tuple(ObjectMask.of(mask) for mask in masks), scores, np.ones(2, np.float32))
 
 
 def spec_for(info: VideoInfo, path: Path, **options: Any) -> OutputSpec:
@@ -127,7 +128,7 @@ def test_every_frame_comes_back_at_its_own_time(clip: Path) -> None:
 def test_the_frames_are_the_painted_ones_in_their_order(plain: VideoInfo, tmp_path: Path) -> None:
     info, (width, height) = plain, (plain.width, plain.height)
     painter = Painter(NAMES, info.width, info.height, "highlighted", "both")
-    painted = [painter.paint(frame.image, masks_of(info, frame.index).masks) for frame in read_frames(info)]
+    painted = [painter.paint(frame.image, masks_of(info, frame.index).objects) for frame in read_frames(info)]
     result = decoded(write(spec_for(info, tmp_path / "out.mp4", annotation_type="both", quality=100)))
     for index, image in enumerate(result):
         differences = [np.abs(picture.astype(int) - image[:height, :width]).mean() for picture in painted]
@@ -178,7 +179,7 @@ def test_colours_are_kept_and_the_file_says_which_they_are(tmp_path: Path) -> No
     path = tmp_path / "out.mp4"
     with OUTPUTS["mp4"](spec_for(info, path, quality=100)) as output:
         for frame in read_frames(info):
-            output.write(frame, FrameMasks(frame.index, nothing, np.zeros(2, np.float32)))
+            output.write(frame, no_masks(frame.index, 2, (nothing.shape[1], nothing.shape[2])))
     header = stream(path)
     for tag in ("color_space", "color_primaries", "color_transfer"):
         assert header[tag] == "bt709"
@@ -201,7 +202,7 @@ def test_binary_is_black_and_white(plain: VideoInfo, tmp_path: Path) -> None:
     images = decoded(write(spec_for(plain, tmp_path / "out.mp4", mask_type="binary")))
     for index, image in enumerate(images):
         image = image[: plain.height, : plain.width]
-        union = mask_union(masks_of(plain, index).masks)
+        union = mask_union(masks_of(plain, index).objects, (plain.height, plain.width))
         inside, outside = cv2.erode(union, np.ones((5, 5))) == 255, cv2.dilate(union, np.ones((5, 5))) == 0
         assert image[inside].min() > 240 and image[outside].max() < 15
 
@@ -322,7 +323,7 @@ def test_binary_archives_hold_exact_masks_by_object_and_frame(
         files = {f"masks/{name}/{number:05d}.png" for name in NAMES for number in numbers}
         assert set(archive.namelist()) == files | {"manifest.json"}
         for number in numbers:
-            for name, mask in zip(NAMES, masks_of(plain, number).masks, strict=True):
+            for name, mask in zip(NAMES, masks_of(plain, number).array(), strict=True):
                 image = read_image(archive.read(f"masks/{name}/{number:05d}.png"))
                 assert image.ndim == 2 and (image == mask * np.uint8(255)).all()
 
@@ -338,7 +339,7 @@ def test_other_archives_hold_the_painted_frames(
     with zipfile.ZipFile(write(spec, output_format)) as archive:
         for frame in read_frames(info):
             image = read_image(archive.read(f"frames/{frame.index:05d}.{output_format}"))
-            painted = painter.paint(frame.image, masks_of(info, frame.index).masks)
+            painted = painter.paint(frame.image, masks_of(info, frame.index).objects)
             assert np.abs(image.astype(int) - painted).mean() <= tolerance
 
 
@@ -375,10 +376,10 @@ def test_manifest_says_what_was_found_where(plain: VideoInfo, tmp_path: Path) ->
         found = masks_of(info, entry["frame"])
         assert entry["time_seconds"] == pytest.approx(info.frame_times[entry["frame"]], abs=1e-5)
         for index, seen in enumerate(entry["objects"]):
-            box = mask_box(found.masks[index])
+            box = found.objects[index].box
             assert seen == {
                 "index": index,
-                "area": int(found.masks[index].sum()),
+                "area": found.objects[index].area,
                 "box": None if box is None else list(box),
                 "score": pytest.approx(float(found.scores[index]), abs=1e-4),
             }
