@@ -86,6 +86,7 @@ def _parse(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
         request.click_labels,
         request.click_frames,
         request.click_object_ids,
+        request.click_corrections,
         width=info.width,
         height=info.height,
         frame_count=info.frame_count,
