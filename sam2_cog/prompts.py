@@ -25,7 +25,7 @@ mask found there and the memory guide the network, and nothing before it (in the
 **Refusals.** `InvalidRequest`, one sentence; entries are counted from 1 and called points, boxes too. Also refused: a
 request without any foreground click or box; an object without a prompt; a marked correction on a frame that is a prompt
 of its object; with `propagation="forward"`, a click before the first prompt of all, which would never be reached; and
-background clicks shared out to so many objects that the request would explode.
+more clicks or objects than `limits` allows, a shared click counted for each object.
 """
 
 import logging
@@ -37,6 +37,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.limits import check_clicks, check_objects
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_NAME_LENGTH = 64
-# Each shared background click is copied to every object; this keeps the work linear in the length of the request.
-MAX_SHARED_CLICKS = 1_000_000
 
 PROPAGATIONS = ("both", "forward")
 EXAMPLE = "[391,227],[250,230] for two points or [100,50,300,200] for a box"
@@ -151,7 +150,7 @@ def parse_prompts(
     columns = (range(1, count + 1), shapes, labels, frames, names, corrections)
     entries = [_Entry(*fields) for fields in zip(*columns, strict=True)]
     _check_together(entries, propagation)
-    return _group(entries)
+    return _group(entries, width * height)
 
 
 def format_prompts(objects: Iterable[ObjectPrompts]) -> PromptStrings:
@@ -176,6 +175,7 @@ def prompt_frames(objects: Iterable[ObjectPrompts]) -> tuple[int, ...]:
 
 def _read_coordinates(text: str, width: int, height: int) -> list[Point | Box]:
     chunks = _split_entries(text)
+    check_clicks(len(chunks))
     return [_read_entry(position, chunk, width, height) for position, chunk in enumerate(chunks, start=1)]
 
 
@@ -324,14 +324,11 @@ def _check_box(entry: _Entry) -> None:
         )
 
 
-def _group(entries: Sequence[_Entry]) -> tuple[ObjectPrompts, ...]:
+def _group(entries: Sequence[_Entry], pixels: int) -> tuple[ObjectPrompts, ...]:
     foreground = {entry.name for entry in entries if entry.label}
     shared = [entry for entry in entries if entry.name not in foreground]
-    if len(shared) * len(foreground) > MAX_SHARED_CLICKS:
-        raise InvalidRequest(
-            f"click_object_ids: {len(shared)} background clicks without an object would count for each of "
-            f"{len(foreground)} objects, but at most {MAX_SHARED_CLICKS} may result"
-        )
+    clicks = len(entries) + len(shared) * (len(foreground) - 1)  # a shared one is copied to every object
+    check_objects(len(foreground), len({entry.frame for entry in entries}), clicks, pixels)
     own: dict[str, list[_Entry]] = {}
     for entry in entries:
         if entry.name in foreground:

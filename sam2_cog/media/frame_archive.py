@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from sam2_cog import limits
 from sam2_cog.errors import UnreadableVideo
 from sam2_cog.media.image_file import (
     HEAD_BYTES,
@@ -30,9 +31,7 @@ from sam2_cog.media.image_file import (
     upright_size,
 )
 
-MAX_PIXELS = 1 << 26  # 67 megapixels, more than 8K video and most cameras: 200 MB as RGB
-MAX_IMAGE_BYTES = 1 << 28  # more than an incompressible image of MAX_PIXELS takes
-MAX_IMAGES = 200_000
+MAX_IMAGE_BYTES = 1 << 28  # more than an incompressible image of 67 megapixels takes
 IMAGE_CONTAINERS = ("zip", "folder", "image")
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -75,10 +74,12 @@ def unreadable(path: Path, found: str) -> UnreadableVideo:
     return UnreadableVideo(sentence(path, found))
 
 
-def check_size(path: Path, width: int, height: int) -> None:
-    """Refuse a picture that would not fit a sane amount of memory."""
-    if width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise unreadable(path, f"is {width}x{height}, but at most {MAX_PIXELS} pixels a frame are allowed")
+def check_size(path: Path, width: int, height: int, most: limits.Limit = limits.PIXELS) -> None:
+    """Refuse a picture that would not fit a sane amount of memory: of more than `most` pixels, or too long a side."""
+    if width < 1 or height < 1:
+        raise unreadable(path, f"is {width}x{height}, but a frame has at least one pixel")
+    if excess := limits.SIDE.excess(max(width, height)) or most.excess(width * height):
+        raise unreadable(path, f"is {width}x{height}: {excess}")
 
 
 def probe_images(path: Path) -> ImageClip | None:
@@ -93,7 +94,7 @@ def probe_images(path: Path) -> ImageClip | None:
     if container is None:
         return None
     first: ImageClip | None = None
-    count, durations = 0, []
+    count, durations, deadline = 0, [], limits.Deadline()
     with closing(_pictures(path, container, 0, None)) as pictures:
         for label, image in pictures:
             if container == "image" and image.format == "PNG" and picture_count(image) > 1:
@@ -107,6 +108,7 @@ def probe_images(path: Path) -> ImageClip | None:
                 raise unreadable(path, f"{found}; all must be equal")
             with _decoding(path, label):
                 require_usable(image)
+            deadline.check()
             count += 1
             if picture_count(image) > 1 and "duration" in image.info:
                 durations.append(max(1, round(image.info["duration"] or _DEFAULT_DURATION_MS)))
@@ -167,8 +169,8 @@ def _pictures_of_one_file(path: Path, start: int, stop: int | None) -> Generator
         with _decoding(path, ""):
             image = Image.open(file, formats=readable_kinds())
             count = picture_count(image)
-        if count > MAX_IMAGES:
-            raise unreadable(path, f"holds {count} pictures, but at most {MAX_IMAGES} are allowed")
+        if excess := limits.FRAMES.excess(count):
+            raise unreadable(path, f"has {excess}")
         for index in range(count)[start:stop]:
             label = f" (picture {index + 1} of {count})" if count > 1 else ""
             with _decoding(path, label):
@@ -190,14 +192,25 @@ def _listing(path: Path, container: str) -> Iterator[list[_File]]:
         yield [_File(entry.filename, entry.file_size, partial(archive.read, entry)) for entry in packed]
 
 
+<<<<<<< HEAD
 def _numbered(path: Path, container: str, files: list[_File]) -> list[_File]:
     """The frames, in the order of the numbers in their names."""
     frames = [file for file in files if _is_visible(file.name) and kind_by_name(file.name)]
     if not frames:
         raise unreadable(path, f"is a {container} without a JPEG, PNG, WebP, BMP or TIFF image")
-    if len(frames) > MAX_IMAGES:
-        raise unreadable(path, f"holds {len(frames)} images, but at most {MAX_IMAGES} are allowed")
+    if excess := limits.FRAMES.excess(len(frames)):
+        raise unreadable(path, f"has {excess}")
     if len({PurePosixPath(file.name).parent for file in frames}) > 1:
+=======
+def _numbered(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
+    """The images of one folder of the archive, in the order of the numbers in their names."""
+    images = [entry for entry in entries if _is_frame(entry.filename)]
+    if not images:
+        raise unreadable(path, "is a zip without a JPEG, PNG or WebP image")
+    if excess := limits.FRAMES.excess(len(images)):
+        raise unreadable(path, f"has {excess}")
+    if len({PurePosixPath(entry.filename).parent for entry in images}) > 1:
+>>>>>>> main
         raise unreadable(path, "holds images in more than one folder, but the frames must lie in a single one")
     readable = readable_kinds()
     for file in frames:
