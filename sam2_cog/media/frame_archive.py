@@ -192,7 +192,6 @@ def _listing(path: Path, container: str) -> Iterator[list[_File]]:
         yield [_File(entry.filename, entry.file_size, partial(archive.read, entry)) for entry in packed]
 
 
-<<<<<<< HEAD
 def _numbered(path: Path, container: str, files: list[_File]) -> list[_File]:
     """The frames, in the order of the numbers in their names."""
     frames = [file for file in files if _is_visible(file.name) and kind_by_name(file.name)]
@@ -201,16 +200,6 @@ def _numbered(path: Path, container: str, files: list[_File]) -> list[_File]:
     if excess := limits.FRAMES.excess(len(frames)):
         raise unreadable(path, f"has {excess}")
     if len({PurePosixPath(file.name).parent for file in frames}) > 1:
-=======
-def _numbered(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
-    """The images of one folder of the archive, in the order of the numbers in their names."""
-    images = [entry for entry in entries if _is_frame(entry.filename)]
-    if not images:
-        raise unreadable(path, "is a zip without a JPEG, PNG or WebP image")
-    if excess := limits.FRAMES.excess(len(images)):
-        raise unreadable(path, f"has {excess}")
-    if len({PurePosixPath(entry.filename).parent for entry in images}) > 1:
->>>>>>> main
         raise unreadable(path, "holds images in more than one folder, but the frames must lie in a single one")
     readable = readable_kinds()
     for file in frames:
