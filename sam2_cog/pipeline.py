@@ -1,6 +1,8 @@
 """The whole way from a request to a file: the only place where the stages meet."""
 
 import logging
+import os
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -9,12 +11,13 @@ from pathlib import Path
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
+from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import OUTPUTS, OutputSpec
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
-from sam2_cog.request import Request
+from sam2_cog.request import LONGEST_NAME, LONGEST_PATH, Request
 
 logger = logging.getLogger(__name__)
 
@@ -30,15 +33,17 @@ class Result:
     network_seconds: float
     paint_seconds: float
     encode_seconds: float
+    notes: tuple[str, ...] = ()
+    """What a user should know of the result, as sentences: what was lost on the way, objects that were hardly found."""
 
     @property
     def metrics(self) -> dict[str, float]:
         """The numbers by name."""
-        return {name: value for name, value in vars(self).items() if name != "path"}
+        return {name: value for name, value in vars(self).items() if name not in ("path", "notes")}
 
 
 def segment_video(
-    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path, progress: Progress | None = None
+    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path | str, progress: Progress | None = None
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
@@ -48,10 +53,12 @@ def segment_video(
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
-        InvalidRequest: the request does not fit the video, known before the network runs; or its time is over.
+        InvalidRequest: the request does not fit the video, or `path` the request, known before the network runs; or its
+            time is over.
         OSError: the file cannot be written.
     """
-    begin, deadline = time.perf_counter(), Deadline()
+    begin, deadline, path = time.perf_counter(), Deadline(), Path(path)
+    check_output(request, path)
     info = probe(request.video, request.frame_rate)
     objects = _parse(request, info)
     logger.info(
@@ -77,7 +84,31 @@ def segment_video(
         network,
         output.paint_seconds,
         output.encode_seconds,
+        info.notes,
     )
+
+
+def check_output(request: Request, path: Path) -> None:
+    """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
+    name, folder = path.name, path.absolute().parent
+    suffix = OUTPUTS[request.output_format].suffix
+    if path.suffix.lower() != suffix:
+        raise InvalidRequest(f"output: {name[:80]!r} does not end in {suffix}, which {request.output_format} needs")
+    whole = os.fsencode(path.absolute())
+    if b"\0" in whole or len(whole) >= LONGEST_PATH or max(map(len, whole.split(b"/"))) > LONGEST_NAME:
+        allowed = f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH - 1}"
+        raise InvalidRequest(f"output: {name[:40]!r}... cannot be a path: {allowed}")
+    if not folder.is_dir():
+        raise InvalidRequest(f"output: the folder {str(path.parent)!r} does not exist")
+    if path.is_dir():
+        raise InvalidRequest(f"output: {name!r} is a folder, but it must be a file")
+    if path.exists() and request.video.exists() and path.samefile(request.video):
+        raise InvalidRequest(f"output: {name!r} is the video itself, it must be another file")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        reason = f"nothing can be written to the folder {str(path.parent)!r}: {error.strerror}"
+        raise InvalidRequest(f"output: {reason}") from error
 
 
 def _parse(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
