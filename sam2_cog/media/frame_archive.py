@@ -6,7 +6,6 @@ path inside an archive is only a label to sort by.
 
 import re
 import zipfile
-import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ MAX_IMAGE_BYTES = 1 << 28  # more than an incompressible image of 67 megapixels 
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_LABEL_LENGTH = 60  # the end of a longer name says enough
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSES = {  # EXIF 2.32, section 4.6.4, Orientation: what brings the stored pixels upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,16 +34,7 @@ _TRANSPOSES = {  # EXIF 2.32, section 4.6.4, Orientation: what brings the stored
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    RuntimeError,  # an encrypted archive
-    zlib.error,
-    zipfile.BadZipFile,
-    Image.DecompressionBombError,
-)
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a bound on what comes out
 
 
 @dataclass(frozen=True)
@@ -84,7 +75,9 @@ def probe_images(path: Path) -> ImageClip | None:
     if container is None:
         return None
     clip: ImageClip | None = None
+    deadline = limits.Deadline()
     for label, stream in _streams(path, 0, None):
+        deadline.check()
         with _decoding(path, label):
             image = Image.open(stream, formats=_FORMATS)
             animated = image.format != "JPEG" and getattr(image, "n_frames", 1) > 1
@@ -142,13 +135,15 @@ def _streams(path: Path, start: int, stop: int | None) -> Iterator[tuple[str, IO
         archive = zipfile.ZipFile(path)
     with archive:
         for entry in _numbered(path, archive.infolist())[start:stop]:
-            label = f" ({PurePosixPath(entry.filename).name})"
+            label = f" ({PurePosixPath(entry.filename).name[-_LABEL_LENGTH:]})"
             if entry.file_size > MAX_IMAGE_BYTES:
                 raise unreadable(
                     path, f"holds an image of {entry.file_size} bytes{label}, but {MAX_IMAGE_BYTES} is the most"
                 )
-            with _decoding(path, label):
-                stream = BytesIO(archive.read(entry))
+            if entry.compress_type not in _COMPRESSIONS:
+                raise unreadable(path, f"holds an image{label} that is neither stored nor deflated, as it must be")
+            with _decoding(path, label), archive.open(entry) as packed:
+                stream = BytesIO(packed.read(entry.file_size + 1))
             yield label, stream
 
 
@@ -170,22 +165,25 @@ def _is_frame(name: str) -> bool:
     return bool(parts) and not hidden and not name.endswith("/") and name.lower().endswith(_SUFFIXES)
 
 
-def _natural_key(name: str) -> list[tuple[int, str]]:
+def _natural_key(name: str) -> list[tuple[int, str, str]]:
     """A sort key under which frame2 comes before frame10: every run of digits counts as one number."""
-    return [(int(digits or 0), text.lower()) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name)]
+    pairs = re.findall(r"([^0-9]*)0*([0-9]*)", name)
+    return [(len(digits), digits, text.lower()) for text, digits in pairs]  # no number is too long to compare
 
 
 @contextmanager
 def _decoding(path: Path, label: str) -> Iterator[None]:
-    """Turn whatever a damaged archive or image raises into one sentence."""
+    """Turn whatever a damaged archive or image raises into one sentence; what the system refuses stays an `OSError`."""
     try:
         yield
     except UnreadableVideo:
         raise
-    except _DECODE_ERRORS as error:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         what = f"holds an image that cannot be decoded{label}" if label else "cannot be decoded"
-        reason = str(error).split("\n")[0].replace(str(path), path.name)
-        raise unreadable(path, f"{what}: {reason or type(error).__name__}") from error
+        reason = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", str(error).split("\n")[0].replace(str(path), path.name))
+        raise unreadable(path, f"{what}: {reason[:120] or type(error).__name__}") from error
 
 
 def _orientation(image: Image.Image) -> int:
