@@ -53,7 +53,7 @@ def test_only_stored_and_deflated_entries_are_read(tmp_path: Path, method: int) 
         archive.writestr("0.png", bytes(50_000_000))
     path.write_bytes(claim_size(path.read_bytes(), 1000))
     tracemalloc.start()
-    assert "holds an image (0.png) that is neither stored nor deflated" in refusal(path)
+    assert "cannot be decoded (0.png): it is neither stored nor deflated" in refusal(path)
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
 
