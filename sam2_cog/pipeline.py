@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
@@ -50,13 +51,22 @@ def segment_video(
         InvalidRequest: the request does not fit the video; known before the network runs.
         OSError: the file cannot be written.
     """
+    try:
+        return _segment(request, model, path, progress or LogProgress())
+    finally:
+        give_back_freed_memory()
+
+
+def _segment(
+    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path, progress: Progress
+) -> Result:
     begin = time.perf_counter()
     info = probe(request.video, request.frame_rate)
     objects = _parse(request, info)
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
-    clip = WatchedClip(info, _frames_to_read(request, info, objects), progress or LogProgress())
+    clip = WatchedClip(info, _frames_to_read(request, info, objects), progress)
     probe_seconds = time.perf_counter() - begin
     loaded = model if isinstance(model, LoadedModel) else model()
     begin = time.perf_counter()
@@ -65,7 +75,7 @@ def segment_video(
         closing(Tracker(loaded).track(clip, objects, request.propagation)) as tracked,
     ):
         for frame, masks in tracked:
-            output.write(frame, masks)
+            output.write(frame, masks.without_parts_below(request.smallest_part))
             clip.count_frame()
     network = time.perf_counter() - begin - clip.seconds - output.paint_seconds - output.encode_seconds
     return Result(
