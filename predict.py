@@ -54,6 +54,10 @@ class Predictor(BasePredictor):
             default="",
             description="For each click the name of its object, with commas; the same name is the same object. Without a name, a click is an object of its own: object_1, object_2, ...",
         ),
+        click_corrections: str = Input(
+            default="0",
+            description="For each click 1 if it corrects the mask that was tracked up to its frame, or 0 if it starts anew there, with commas; if there are too few, the last one repeats. Background clicks alone on a frame always correct.",
+        ),
         mask_type: str = Input(
             default="highlighted",
             description="What is shown: binary (white objects on black), highlighted (each object in its own colour) or greenscreen (the objects on green).",
@@ -107,6 +111,7 @@ class Predictor(BasePredictor):
                 click_labels=click_labels,
                 click_frames=click_frames,
                 click_object_ids=click_object_ids,
+                click_corrections=click_corrections,
                 mask_type=mask_type,  # type: ignore[arg-type]  # Request checks it
                 annotation_type=annotation_type,  # type: ignore[arg-type]
                 output_format=output_format,

@@ -10,6 +10,7 @@ from pathlib import Path
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
+from sam2_cog.limits import Deadline
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import OUTPUTS, OutputSpec
 from sam2_cog.progress import LogProgress, Progress
@@ -48,7 +49,7 @@ def segment_video(
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
-        InvalidRequest: the request does not fit the video; known before the network runs.
+        InvalidRequest: the request does not fit the video, known before the network runs; or its time is over.
         OSError: the file cannot be written.
     """
     try:
@@ -60,13 +61,13 @@ def segment_video(
 def _segment(
     request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path, progress: Progress
 ) -> Result:
-    begin = time.perf_counter()
+    begin, deadline = time.perf_counter(), Deadline()
     info = probe(request.video, request.frame_rate)
     objects = _parse(request, info)
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
-    clip = WatchedClip(info, _frames_to_read(request, info, objects), progress)
+    clip = WatchedClip(info, _frames_to_read(request, info, objects), progress, deadline)
     probe_seconds = time.perf_counter() - begin
     loaded = model if isinstance(model, LoadedModel) else model()
     begin = time.perf_counter()
@@ -95,6 +96,7 @@ def _parse(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
         request.click_labels,
         request.click_frames,
         request.click_object_ids,
+        request.click_corrections,
         width=info.width,
         height=info.height,
         frame_count=info.frame_count,
@@ -126,14 +128,15 @@ def _spec(
 
 
 class WatchedClip:
-    """The clip as the tracker reads it; counts the frames and the seconds that it waits for them."""
+    """The clip as the tracker reads it; counts frames, and seconds of waiting for them; ends at the deadline."""
 
-    def __init__(self, info: VideoInfo, total: int, progress: Progress) -> None:
+    def __init__(self, info: VideoInfo, total: int, progress: Progress, deadline: Deadline) -> None:
         self.width, self.height, self.frame_count = info.width, info.height, info.frame_count
         self.seconds = 0.0
         self._info = info
         self._done, self._total = 0, total
         self._progress = progress
+        self._deadline = deadline
 
     def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
         """Yield the frames [start, stop)."""
@@ -150,5 +153,6 @@ class WatchedClip:
 
     def count_frame(self) -> None:
         """One frame more is done."""
+        self._deadline.check()
         self._done += 1
         self._progress(self._done, self._total)

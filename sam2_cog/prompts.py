@@ -1,4 +1,4 @@
-"""The four request strings -> a tuple of `ObjectPrompts`. Pure text and numbers: no network, no ffmpeg.
+"""The five request strings -> a tuple of `ObjectPrompts`. Pure text and numbers: no network, no ffmpeg.
 
 **Reading.** White space never matters (inside a name, a run of it is one space). One trailing comma ends a list.
 
@@ -10,16 +10,22 @@
 - `click_object_ids`: names, up to 64 characters, no commas or control characters, case matters. A missing or empty name
   is `object_<position>` (`object_2` for the second entry). Where that name is also written out for another entry the
   request is refused, because two things would silently become one object.
+- `click_corrections`: `1` for a click that corrects the mask tracked up to its frame, `0` for one that does not. Short:
+  the last repeats. Empty: all `0`. A box is never a correction.
 - Values beyond the number of entries are ignored unread, and a log line says so.
 
 **Grouping.** Entries with one name are one object, and each of its frames is one `FramePrompt` with its clicks in entry
-order: a *prompt* where it has a foreground click or a box (at most one box), a *correction* where it has only
-background clicks. A name that has only background clicks is no object: its clicks are appended to those of every object
-on that frame.
+order: a *prompt* where it has a box (at most one) or a foreground click that is not marked as a correction, else a
+*correction*. So background clicks go with what their frame has, and correct where it has nothing else. A name that has
+only background clicks is no object: its clicks are appended to those of every object on that frame.
+
+A prompt starts anew from its clicks, and every frame of the clip reads it. A correction is reached by tracking: the
+mask found there and the memory guide the network, and nothing before it (in the direction of the pass) changes.
 
 **Refusals.** `InvalidRequest`, one sentence; entries are counted from 1 and called points, boxes too. Also refused: a
-request without any foreground click or box; with `propagation="forward"`, a click before the first prompt of all, which
-would never be reached; and background clicks shared out to so many objects that the request would explode.
+request without any foreground click or box; an object without a prompt; a marked correction on a frame that is a prompt
+of its object; with `propagation="forward"`, a click before the first prompt of all, which would never be reached; and
+more clicks or objects than `limits` allows, a shared click counted for each object.
 """
 
 import logging
@@ -31,6 +37,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.limits import check_clicks, check_objects
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +45,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_NAME_LENGTH = 64
-# Each shared background click is copied to every object; this keeps the work linear in the length of the request.
-MAX_SHARED_CLICKS = 1_000_000
 
 PROPAGATIONS = ("both", "forward")
 EXAMPLE = "[391,227],[250,230] for two points or [100,50,300,200] for a box"
@@ -47,6 +52,11 @@ EXAMPLE = "[391,227],[250,230] for two points or [100,50,300,200] for a box"
 # Bounded, so that no number of a hostile request is slow to convert; what `_decimal` prints always fits again.
 _NUMBER = re.compile(r"-?(?:[0-9]{1,20}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+_FLAGS = {
+    "click_labels": ("label", "1 (foreground) or 0 (background)"),
+    "click_corrections": ("correction", "1 (it corrects the mask tracked up to its frame) or 0 (it does not)"),
+}
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -72,7 +82,8 @@ class FramePrompt:
 class ObjectPrompts:
     """One object: its name, its 0-based index in order of first appearance, its prompts and corrections, each by frame.
 
-    A prompt has a foreground click or a box; a correction has only background clicks. No frame is in both.
+    A prompt has a foreground click or a box and is read by all frames. A correction has clicks of either label that
+    mend the mask tracked up to its frame; nothing before it changes. No frame is in both.
     """
 
     name: str
@@ -83,12 +94,16 @@ class ObjectPrompts:
 
 @dataclass(frozen=True)
 class PromptStrings:
-    """The four strings of a request, named as the inputs of `predict()`."""
+    """The five strings of a request, named as the inputs of `predict()`."""
 
     click_coordinates: str
     click_labels: str
     click_frames: str
     click_object_ids: str
+    click_corrections: str
+
+
+NO_PROMPTS = PromptStrings("", "", "", "", "")
 
 
 @dataclass(frozen=True)
@@ -100,6 +115,12 @@ class _Entry:
     label: int
     frame: int
     name: str
+    correction: int
+
+    @property
+    def starts_anew(self) -> bool:
+        """Whether this click or box makes its frame a prompt."""
+        return bool(self.label) and not self.correction
 
 
 def parse_prompts(
@@ -107,13 +128,14 @@ def parse_prompts(
     click_labels: str = "1",
     click_frames: str = "0",
     click_object_ids: str = "",
+    click_corrections: str = "0",
     *,
     width: int,
     height: int,
     frame_count: int,
     propagation: str = "both",
 ) -> tuple[ObjectPrompts, ...]:
-    """Read the four strings by the rules above, against a video of `width` x `height` pixels and `frame_count` frames.
+    """Read the five strings by the rules above, against a video of `width` x `height` pixels and `frame_count` frames.
 
     Returns at least one object; every object has at least one prompt. Raises `InvalidRequest`.
     """
@@ -121,24 +143,26 @@ def parse_prompts(
         raise InvalidRequest(f"propagation: {_quote(propagation)} is not one of {', '.join(PROPAGATIONS)}")
     shapes = _read_coordinates(click_coordinates, width, height)
     count = len(shapes)
-    labels = _read_labels(click_labels, count)
+    labels = _read_flags("click_labels", click_labels, count, "1")
     frames = _read_frames(click_frames, count, frame_count)
     names = _read_names(click_object_ids, count)
-    entries = [_Entry(*fields) for fields in zip(range(1, count + 1), shapes, labels, frames, names, strict=True)]
+    corrections = _read_flags("click_corrections", click_corrections, count, "0")
+    columns = (range(1, count + 1), shapes, labels, frames, names, corrections)
+    entries = [_Entry(*fields) for fields in zip(*columns, strict=True)]
     _check_together(entries, propagation)
-    return _group(entries)
+    return _group(entries, width * height)
 
 
 def format_prompts(objects: Iterable[ObjectPrompts]) -> PromptStrings:
-    """The four strings that `parse_prompts` reads back as the same objects, whichever way these were first written."""
+    """The five strings that `parse_prompts` reads back as the same objects, whichever way these were first written."""
     entries = [
-        (f"[{_decimals(shape, ',')}]", str(label), str(prompt.frame_index), one.name)
+        (f"[{_decimals(shape, ',')}]", str(label), str(prompt.frame_index), one.name, correction)
         for one in objects
-        for prompt in (*one.prompts, *one.corrections)
+        for correction, prompts in (("0", one.prompts), ("1", one.corrections))
+        for prompt in prompts
         for shape, label in _clicks(prompt)
     ]
-    coordinates, labels, frames, names = zip(*entries, strict=True) if entries else ((), (), (), ())
-    return PromptStrings(",".join(coordinates), ",".join(labels), ",".join(frames), ",".join(names))
+    return PromptStrings(*(",".join(column) for column in zip(*entries, strict=True))) if entries else NO_PROMPTS
 
 
 def prompt_frames(objects: Iterable[ObjectPrompts]) -> tuple[int, ...]:
@@ -151,6 +175,7 @@ def prompt_frames(objects: Iterable[ObjectPrompts]) -> tuple[int, ...]:
 
 def _read_coordinates(text: str, width: int, height: int) -> list[Point | Box]:
     chunks = _split_entries(text)
+    check_clicks(len(chunks))
     return [_read_entry(position, chunk, width, height) for position, chunk in enumerate(chunks, start=1)]
 
 
@@ -200,14 +225,14 @@ def _box(position: int, numbers: Sequence[float], width: int, height: int) -> Bo
     return x0, y0, x1, y1
 
 
-def _read_labels(text: str, count: int) -> list[int]:
-    values = _split_values(text, "") or ["1"]
-    tokens = _align("click_labels", values, count, values[-1])
+def _read_flags(input_name: str, text: str, count: int, default: str) -> list[int]:
+    values = _split_values(text, "") or [default]
+    tokens = _align(input_name, values, count, values[-1])
+    noun, meaning = _FLAGS[input_name]
     for position, token in enumerate(tokens, start=1):
         if token not in ("0", "1"):
             raise InvalidRequest(
-                f"click_labels: point {position} has label {_quote(token)}, "
-                "but a label is 1 (foreground) or 0 (background)"
+                f"{input_name}: point {position} has {noun} {_quote(token)}, but a {noun} is {meaning}"
             )
     return [int(token) for token in tokens]
 
@@ -273,29 +298,37 @@ def _align(input_name: str, values: list[str], count: int, filler: str) -> list[
 def _check_together(entries: Sequence[_Entry], propagation: str) -> None:
     """The rules that look across the strings, or across the entries."""
     for entry in entries:
-        if len(entry.shape) == 4 and not entry.label:
-            raise InvalidRequest(
-                f"click_labels: point {entry.position} is a box with label 0, but a box is always foreground (label 1)"
-            )
-    first = min((entry.frame for entry in entries if entry.label), default=None)
-    if first is None:
+        if len(entry.shape) == 4:
+            _check_box(entry)
+    if not any(entry.label for entry in entries):
         raise InvalidRequest("click_labels: every point has label 0, but at least one must be foreground (label 1)")
+    first = min((entry.frame for entry in entries if entry.starts_anew), default=0)
     for entry in entries:
         if propagation == "forward" and entry.frame < first:
+            kind = "correction" if entry.correction else "background click"
             raise InvalidRequest(
-                f"click_frames: point {entry.position} is a background click on frame {entry.frame}, but with "
-                f"propagation forward nothing is tracked before frame {first}, the first with a foreground click or box"
+                f"click_frames: point {entry.position} is a {kind} on frame {entry.frame}, but with propagation "
+                f"forward nothing is tracked before frame {first}, the first on which an object is prompted"
             )
 
 
-def _group(entries: Sequence[_Entry]) -> tuple[ObjectPrompts, ...]:
+def _check_box(entry: _Entry) -> None:
+    if not entry.label:
+        raise InvalidRequest(
+            f"click_labels: point {entry.position} is a box with label 0, but a box is always foreground (label 1)"
+        )
+    if entry.correction:
+        raise InvalidRequest(
+            f"click_corrections: point {entry.position} is a box with correction 1, "
+            "but only clicks can correct a mask (a box has correction 0)"
+        )
+
+
+def _group(entries: Sequence[_Entry], pixels: int) -> tuple[ObjectPrompts, ...]:
     foreground = {entry.name for entry in entries if entry.label}
     shared = [entry for entry in entries if entry.name not in foreground]
-    if len(shared) * len(foreground) > MAX_SHARED_CLICKS:
-        raise InvalidRequest(
-            f"click_object_ids: {len(shared)} background clicks without an object would count for each of "
-            f"{len(foreground)} objects, but at most {MAX_SHARED_CLICKS} may result"
-        )
+    clicks = len(entries) + len(shared) * (len(foreground) - 1)  # a shared one is copied to every object
+    check_objects(len(foreground), len({entry.frame for entry in entries}), clicks, pixels)
     own: dict[str, list[_Entry]] = {}
     for entry in entries:
         if entry.name in foreground:
@@ -307,17 +340,30 @@ def _object(name: str, index: int, entries: Sequence[_Entry]) -> ObjectPrompts:
     by_frame: dict[int, list[_Entry]] = {}
     for entry in entries:
         by_frame.setdefault(entry.frame, []).append(entry)
-    frames = [_frame_prompt(name, frame, by_frame[frame]) for frame in sorted(by_frame)]
+    frames = [(_starts_anew(name, own), _frame_prompt(name, frame, own)) for frame, own in sorted(by_frame.items())]
+    if not any(anew for anew, _ in frames):
+        raise InvalidRequest(
+            f"click_corrections: point {entries[0].position} corrects {_quote(name)}, but {_quote(name)} has no "
+            "foreground click or box with correction 0, from which it could be tracked"
+        )
     return ObjectPrompts(
         name,
         index,
-        prompts=tuple(frame for frame in frames if _has_foreground(frame)),
-        corrections=tuple(frame for frame in frames if not _has_foreground(frame)),
+        prompts=tuple(prompt for anew, prompt in frames if anew),
+        corrections=tuple(prompt for anew, prompt in frames if not anew),
     )
 
 
-def _has_foreground(prompt: FramePrompt) -> bool:
-    return prompt.box is not None or 1 in prompt.labels
+def _starts_anew(name: str, entries: Sequence[_Entry]) -> bool:
+    """Whether these clicks of one object on one frame are a prompt; if not, they are a correction."""
+    prompt = next((entry for entry in entries if entry.starts_anew), None)
+    correction = next((entry for entry in entries if entry.correction), None)
+    if prompt and correction:
+        raise InvalidRequest(
+            f"click_corrections: point {correction.position} corrects the mask of {_quote(name)} on frame "
+            f"{correction.frame}, but point {prompt.position} starts it anew there, and only one of the two can be"
+        )
+    return prompt is not None
 
 
 def _frame_prompt(name: str, frame: int, entries: Sequence[_Entry]) -> FramePrompt:

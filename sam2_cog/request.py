@@ -62,6 +62,11 @@ class Request:
         "For each click the name of its object, with commas; the same name is the same object. "
         "Without a name, a click is an object of its own: object_1, object_2, ...",
     )
+    click_corrections: str = _input(
+        "0",
+        "For each click 1 if it corrects the mask that was tracked up to its frame, or 0 if it starts anew there, with "
+        "commas; if there are too few, the last one repeats. Background clicks alone on a frame always correct.",
+    )
     mask_type: MaskType = _input(
         "highlighted",
         "What is shown: binary (white objects on black), highlighted (each object in its own colour) "

@@ -95,7 +95,7 @@ def _object(chance: random.Random, index: int, count: int, width: int, height: i
         f"object_{index}",
         index,
         tuple(_prompt(chance, frame, width, height) for frame in prompted),
-        tuple(_clicks(chance, frame, width, height, chance.choice([1, 1, 2]), (0,)) for frame in corrected),
+        tuple(_correction(chance, frame, width, height) for frame in corrected),
     )
 
 
@@ -107,6 +107,11 @@ def _prompt(chance: random.Random, frame: int, width: int, height: int) -> Frame
         extra = chance.randint(0, 1)
         return FramePrompt(frame, clicks.points[:extra], clicks.labels[:extra], box)
     return FramePrompt(frame, clicks.points, (1, *clicks.labels[1:]), None)
+
+
+def _correction(chance: random.Random, frame: int, width: int, height: int) -> FramePrompt:
+    """One or two clicks: background, foreground, or both."""
+    return _clicks(chance, frame, width, height, chance.choice([1, 1, 2]), chance.choice([(0,), (1,), (0, 1)]))
 
 
 def _clicks(

@@ -160,6 +160,17 @@ def test_a_later_frame_can_be_corrected(scene: Scene, clip: Path, masks_of: Mask
     assert region(found[4:5], scene.disc[4:5]) >= GOOD
 
 
+def test_a_foreground_click_can_mend_the_mask_that_was_tracked(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
+    clicks = f"{scene.centre(scene.disc, 0)},{scene.centre(scene.disc, 4)}"
+    given = {"click_frames": "0,4", "click_object_ids": "it,it"}
+    (plain,) = masks_of(clip, scene.centre(scene.disc, 0), click_object_ids="it").values()
+    (mended,) = masks_of(clip, clicks, click_corrections="0,1", **given).values()
+    (anew,) = masks_of(clip, clicks, **given).values()
+    assert np.array_equal(mended[:4], plain[:4]) and not np.array_equal(mended[4:], plain[4:])
+    assert not np.array_equal(mended, anew)
+    assert region(mended[4:], scene.disc[4:]) >= GOOD
+
+
 def test_a_background_name_counts_for_every_object(scene: Scene, clip: Path, masks_of: MasksOf) -> None:
     clicks = f"{scene.centre(scene.disc, 0)},{scene.centre(scene.plate, 0)},[5,90]"
     found = masks_of(clip, clicks, click_labels="1,1,0", click_object_ids="disc,plate,ground")

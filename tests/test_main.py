@@ -68,6 +68,7 @@ def test_every_input_has_a_flag_that_reaches_the_request(
         "click_labels": "1,0",
         "click_frames": "2",
         "click_object_ids": "a",
+        "click_corrections": "0,1",
         "mask_type": "binary",
         "annotation_type": "both",
         "output_format": "webp",

@@ -22,13 +22,20 @@ FIVE = "[391,227],[250,230],[300,20],[480,200],[500,250]"
 
 
 def parse(
-    coordinates: str, labels: str = "1", frames: str = "0", names: str = "", *, propagation: str = "both"
+    coordinates: str,
+    labels: str = "1",
+    frames: str = "0",
+    names: str = "",
+    corrections: str = "0",
+    *,
+    propagation: str = "both",
 ) -> tuple[ObjectPrompts, ...]:
     return parse_prompts(
         coordinates,
         labels,
         frames,
         names,
+        corrections,
         width=WIDTH,
         height=HEIGHT,
         frame_count=FRAMES,
@@ -306,6 +313,7 @@ def test_control_characters_in_a_name_are_refused_and_escaped(character: str) ->
         (("1,1,1,zebra,", "0", "a,b"), "click_labels: 4 values for 2 points, the last 2 ignored"),
         (("1", "0,0,9999", "a,b"), "click_frames: 3 values for 2 points, the last 1 ignored"),
         (("1", "0", "a,b,\x00"), "click_object_ids: 3 values for 2 points, the last 1 ignored"),
+        (("1", "0", "a,b", "0,0,x"), "click_corrections: 3 values for 2 points, the last 1 ignored"),
     ],
 )
 def test_extra_values_are_ignored_with_a_log_line(
@@ -318,7 +326,7 @@ def test_extra_values_are_ignored_with_a_log_line(
 
 def test_lists_of_the_right_length_log_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="sam2_cog.prompts"):
-        parse("[1,2],[3,4]", "1,1,", "0,0,", "a,b,")
+        parse("[1,2],[3,4]", "1,1,", "0,0,", "a,b,", "0,0,")
     assert caplog.messages == []
 
 
@@ -348,6 +356,62 @@ def test_a_background_only_frame_of_an_object_is_a_correction_also_before_its_pr
     (one,) = parse("[1,1],[2,2],[3,3]", "0,1,0", "9,5,2", "a,a,a")
     assert one.prompts == (clicks(5, ((2.0, 2.0), 1)),)
     assert one.corrections == (clicks(2, ((3.0, 3.0), 0)), clicks(9, ((1.0, 1.0), 0)))
+
+
+@pytest.mark.parametrize("corrections", ["0,1,1,1", "0,1", "0,1,0,1", " 0,\n1 ,"])
+def test_a_marked_foreground_click_is_a_correction_and_background_clicks_go_with_it(corrections: str) -> None:
+    (one,) = parse("[1,1],[2,2],[3,3],[4,4]", "1,1,0,1", "0,5,5,7", "a,a,a,a", corrections)
+    assert one.prompts == (clicks(0, ((1.0, 1.0), 1)),)
+    assert one.corrections == (clicks(5, ((2.0, 2.0), 1), ((3.0, 3.0), 0)), clicks(7, ((4.0, 4.0), 1)))
+
+
+def test_a_background_click_alone_corrects_whether_it_is_marked_or_not() -> None:
+    strings = ("[1,1],[2,2]", "1,0", "0,5", "a,a")
+    assert parse(*strings, "0,1") == parse(*strings, "0,0") == parse(*strings, "")
+
+
+def test_shared_background_joins_a_prompt_here_and_a_correction_there() -> None:
+    a, b = parse("[1,1],[2,2],[3,3],[9,9]", "1,1,1,0", "4,0,4,4", "a,b,b,sky", "0,0,1,0")
+    assert a.prompts == (clicks(4, ((1.0, 1.0), 1), ((9.0, 9.0), 0)),)
+    assert b.corrections == (clicks(4, ((3.0, 3.0), 1), ((9.0, 9.0), 0)),)
+
+
+@pytest.mark.parametrize("correction", ["2", "-1", "01", "yes"])
+def test_other_corrections_are_refused(correction: str) -> None:
+    assert refusal("[1,2],[3,4]", "1", "0", "a,a", f"0,{correction}") == (
+        f"click_corrections: point 2 has correction {correction!r}, "
+        "but a correction is 1 (it corrects the mask tracked up to its frame) or 0 (it does not)"
+    )
+
+
+def test_a_box_is_no_correction() -> None:
+    assert refusal("[1,2],[1,2,30,40]", "1", "0,5", "a,a", "0,1") == (
+        "click_corrections: point 2 is a box with correction 1, but only clicks can correct a mask "
+        "(a box has correction 0)"
+    )
+
+
+@pytest.mark.parametrize("shape", ["[3,3]", "[1,2,30,40]"])
+@pytest.mark.parametrize("label", ["1", "0"])
+def test_a_prompt_and_a_correction_of_one_object_on_one_frame_are_refused(shape: str, label: str) -> None:
+    assert refusal(f"[1,1],{shape},[4,4]", f"1,1,{label}", "0,5,5", "a,a,a", "0,0,1") == (
+        "click_corrections: point 3 corrects the mask of 'a' on frame 5, but point 2 starts it anew there, "
+        "and only one of the two can be"
+    )
+
+
+def test_a_shared_correction_is_refused_where_an_object_starts_anew() -> None:
+    message = refusal("[1,1],[9,9]", "1,0", "4", "a,sky", "0,1")
+    assert message.startswith("click_corrections: point 2 corrects the mask of 'a' on frame 4, but point 1 starts it")
+
+
+@pytest.mark.parametrize(("labels", "names"), [("1", "a,b,b"), ("1,0,1", "a,b,b"), ("1,1,0", "a,b,sky")])
+def test_an_object_with_corrections_only_is_refused(labels: str, names: str) -> None:
+    message = refusal("[1,1],[2,2],[3,3]", labels, "0,5,6", names, "0,1,1")
+    assert message == (
+        "click_corrections: point 2 corrects 'b', but 'b' has no foreground click or box with correction 0, "
+        "from which it could be tracked"
+    )
 
 
 def test_shared_background_comes_after_the_own_clicks_of_the_frame() -> None:
@@ -380,9 +444,24 @@ def test_forward_refuses_a_click_before_the_first_prompt_of_all(names: str) -> N
     strings = ("[1,1],[2,2],[3,3]", "0,1,1", "3,10,20", names)
     assert refusal(*strings, propagation="forward") == (
         "click_frames: point 1 is a background click on frame 3, but with propagation forward nothing is tracked "
-        "before frame 10, the first with a foreground click or box"
+        "before frame 10, the first on which an object is prompted"
     )
     assert parse(*strings)[0].corrections[0].frame_index == 3
+
+
+def test_forward_refuses_a_foreground_correction_before_the_first_prompt_of_all() -> None:
+    strings = ("[1,1],[2,2],[3,3]", "1", "3,10,20", "a,a,b", "1,0,0")
+    assert refusal(*strings, propagation="forward") == (
+        "click_frames: point 1 is a correction on frame 3, but with propagation forward nothing is tracked "
+        "before frame 10, the first on which an object is prompted"
+    )
+    assert parse(*strings)[0].corrections[0].frame_index == 3
+
+
+def test_forward_allows_a_correction_before_the_prompt_of_its_own_object() -> None:
+    """The object is tracked from the first prompt of all on, with what its later prompt tells of it."""
+    strings = ("[1,1],[2,2],[3,3]", "1", "0,10,20", "a,b,b", "0,1,0")
+    assert parse(*strings, propagation="forward") == parse(*strings)
 
 
 def test_forward_allows_a_correction_from_the_first_prompt_of_any_object_on() -> None:
@@ -423,7 +502,10 @@ def test_a_hostile_request_is_refused_at_once_in_one_short_line(strings: tuple[s
     assert len(message) < 300 and message.isprintable()
 
 
-def test_a_huge_request_is_parsed_in_linear_time() -> None:
+def test_a_huge_request_is_parsed_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("SAM2_MAX_CLICKS", "SAM2_MAX_OBJECTS", "SAM2_MAX_OBJECT_PIXELS"):
+        monkeypatch.setenv(variable, str(10**15))
+
     def seconds(count: int) -> float:
         points = ",".join(f"[{i % WIDTH}.5,{i % HEIGHT}]" for i in range(count))
         frames = ",".join(str(i % FRAMES) for i in range(count))
@@ -438,13 +520,12 @@ def test_a_huge_request_is_parsed_in_linear_time() -> None:
 
 
 def test_background_clicks_shared_out_to_too_many_objects_are_refused() -> None:
-    points, labels = ",".join(["[1,2]"] * 2002), "1," * 1001 + "0"
+    points, labels = ",".join(["[1,2]"] * 200), "1," * 100 + "0"
     assert refusal(points, labels) == (
-        "click_object_ids: 1001 background clicks without an object would count for each of 1001 objects, "
-        "but at most 1000000 may result"
+        "click_object_ids: there are 10100 clicks, but at most 10000 are allowed (SAM2_MAX_CLICKS)"
     )
-    fits = parse(",".join(["[1,2]"] * 2000), "1," * 1000 + "0")
-    assert len(fits) == 1000 and len(fits[0].prompts[0].points) == 1001
+    fits = parse(",".join(["[1,2]"] * 199), "1," * 100 + "0")
+    assert len(fits) == 100 and len(fits[0].prompts[0].points) == 100
 
 
 def test_printing_is_readable_and_exact() -> None:
@@ -454,6 +535,7 @@ def test_printing_is_readable_and_exact() -> None:
         "1,1,0,0",
         "9,9,0,2",
         "dog,dog,dog,dog",
+        "0,0,1,1",
     )
 
 
@@ -508,6 +590,7 @@ REQUESTS = st.tuples(
         st.sampled_from(["dog", " dog", "cat", "b  g", "b g", "", "é"]),
         st.text(st.characters(exclude_characters=","), max_size=70) | st.sampled_from(["object_1", "object_2"]),
     ),
+    value_lists(st.sampled_from(["0", "0", "0", "1"]), st.sampled_from(["2", "", "x"])),
 )
 PROPAGATION = st.sampled_from(["both", "forward"])
 
@@ -523,7 +606,7 @@ def check_any_outcome(strings: Iterable[str], propagation: str) -> None:
     assert len(set(names_of(objects))) == len(objects)
     for one in objects:
         assert one.prompts and all(prompt.box or 1 in prompt.labels for prompt in one.prompts)
-        assert all(prompt.box is None and set(prompt.labels) == {0} for prompt in one.corrections)
+        assert all(prompt.box is None and prompt.labels for prompt in one.corrections)
         frames = [prompt.frame_index for prompt in (*one.prompts, *one.corrections)]
         assert len(set(frames)) == len(frames) and min(frames) >= 0 and max(frames) < FRAMES
         for group in (one.prompts, one.corrections):
@@ -533,22 +616,23 @@ def check_any_outcome(strings: Iterable[str], propagation: str) -> None:
 
 @settings(max_examples=1500, deadline=None)
 @given(REQUESTS, PROPAGATION)
-@example((FIVE, "1,1,0,1,1", "0,0,10,20,20", "dog,dog,background,cat,cat"), "both")
+@example((FIVE, "1,1,0,1,1", "0,0,10,20,20", "dog,dog,background,cat,cat", "0"), "both")
+@example(("[1,1],[2,2],[3,3],[4,4]", "1,1,0,1", "0,5,5,7", "a,a,a,a", "0,1,0,1"), "both")
 def test_near_valid_requests_are_parsed_or_refused_and_print_to_their_like(
-    strings: tuple[str, str, str, str], propagation: str
+    strings: tuple[str, str, str, str, str], propagation: str
 ) -> None:
     check_any_outcome(strings, propagation)
 
 
 @settings(max_examples=1000, deadline=None)
-@given(st.tuples(*[st.text(st.characters(codec=None), max_size=60)] * 4), PROPAGATION)
-def test_any_text_at_all_is_refused_or_parsed(strings: tuple[str, str, str, str], propagation: str) -> None:
+@given(st.tuples(*[st.text(st.characters(codec=None), max_size=60)] * 5), PROPAGATION)
+def test_any_text_at_all_is_refused_or_parsed(strings: tuple[str, ...], propagation: str) -> None:
     check_any_outcome(strings, propagation)
 
 
 @settings(max_examples=1000, deadline=None)
-@given(st.tuples(*[st.text("[],.-0123456789 \nax", max_size=40)] * 4), PROPAGATION)
-def test_any_text_of_the_alphabet_is_refused_or_parsed(strings: tuple[str, str, str, str], propagation: str) -> None:
+@given(st.tuples(*[st.text("[],.-0123456789 \nax", max_size=40)] * 5), PROPAGATION)
+def test_any_text_of_the_alphabet_is_refused_or_parsed(strings: tuple[str, ...], propagation: str) -> None:
     check_any_outcome(strings, propagation)
 
 

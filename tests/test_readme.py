@@ -95,6 +95,7 @@ def objects_of(request: Request) -> tuple[ObjectPrompts, ...]:
         request.click_labels,
         request.click_frames,
         request.click_object_ids,
+        request.click_corrections,
         width=width,
         height=height,
         frame_count=frame_count,

@@ -36,6 +36,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "click_labels": "1",
         "click_frames": "0",
         "click_object_ids": "",
+        "click_corrections": "0",
         "mask_type": "highlighted",
         "annotation_type": "mask",
         "output_format": "mp4",

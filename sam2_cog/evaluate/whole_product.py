@@ -13,6 +13,7 @@ from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.evaluate.datasets import LabelledClip
 from sam2_cog.evaluate.scoring import MaskPrompt, Predict, Prompts
+from sam2_cog.limits import Deadline
 from sam2_cog.masks import Mask
 from sam2_cog.media.video import probe
 from sam2_cog.pipeline import WatchedClip, segment_video
@@ -37,7 +38,7 @@ def product_of(model: LoadedModel) -> Predict:
             ObjectPrompts(f"object_{i + 1}", i, (FramePrompt(given.frame_index, (), (), None, given.mask),), ())
             for i, given in enumerate(masks)
         ]
-        for frame, found in Tracker(model).track(WatchedClip(probe(video), 0, _quiet), objects, "forward"):
+        for frame, found in Tracker(model).track(WatchedClip(probe(video), 0, _quiet, Deadline()), objects, "forward"):
             yield frame.index, found.array()
 
     return product(segment, track)

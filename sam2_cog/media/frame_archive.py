@@ -17,11 +17,10 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
+from sam2_cog import limits
 from sam2_cog.errors import UnreadableVideo
 
-MAX_PIXELS = 1 << 26  # 67 megapixels, more than 8K video and most cameras: 200 MB as RGB
-MAX_IMAGE_BYTES = 1 << 28  # more than an incompressible image of MAX_PIXELS takes
-MAX_IMAGES = 200_000
+MAX_IMAGE_BYTES = 1 << 28  # more than an incompressible image of 67 megapixels takes
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -65,10 +64,12 @@ def unreadable(path: Path, found: str) -> UnreadableVideo:
     return UnreadableVideo("".join(letter if letter.isprintable() else "?" for letter in message))
 
 
-def check_size(path: Path, width: int, height: int) -> None:
-    """Refuse a picture that would not fit a sane amount of memory."""
-    if width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise unreadable(path, f"is {width}x{height}, but at most {MAX_PIXELS} pixels a frame are allowed")
+def check_size(path: Path, width: int, height: int, most: limits.Limit = limits.PIXELS) -> None:
+    """Refuse a picture that would not fit a sane amount of memory: of more than `most` pixels, or too long a side."""
+    if width < 1 or height < 1:
+        raise unreadable(path, f"is {width}x{height}, but a frame has at least one pixel")
+    if excess := limits.SIDE.excess(max(width, height)) or most.excess(width * height):
+        raise unreadable(path, f"is {width}x{height}: {excess}")
 
 
 def probe_images(path: Path) -> ImageClip | None:
@@ -156,8 +157,8 @@ def _numbered(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInf
     images = [entry for entry in entries if _is_frame(entry.filename)]
     if not images:
         raise unreadable(path, "is a zip without a JPEG, PNG or WebP image")
-    if len(images) > MAX_IMAGES:
-        raise unreadable(path, f"holds {len(images)} images, but at most {MAX_IMAGES} are allowed")
+    if excess := limits.FRAMES.excess(len(images)):
+        raise unreadable(path, f"has {excess}")
     if len({PurePosixPath(entry.filename).parent for entry in images}) > 1:
         raise unreadable(path, "holds images in more than one folder, but the frames must lie in a single one")
     return sorted(images, key=lambda entry: (_natural_key(entry.filename), entry.filename))

@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from sam2_cog import limits
 from sam2_cog.media.frame_archive import check_size, unreadable
 
 DEFAULT_RATE = Fraction(24)  # frames a second where the source has no rate of its own
@@ -37,7 +38,7 @@ def picture_stream(path: Path, streams: list[dict[str, Any]]) -> dict[str, Any]:
     if not pictures:
         raise unreadable(path, "has sound but no picture" if streams else "has no picture")
     stream = max(pictures, key=lambda candidate: candidate["disposition"].get("default", 0))
-    check_size(path, int(stream.get("width", 0)), int(stream.get("height", 0)))
+    check_size(path, int(stream.get("width", 0)), int(stream.get("height", 0)), limits.VIDEO_PIXELS)
     return stream
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import ffmpeg
 import numpy as np
 
+from sam2_cog import limits
 from sam2_cog.media import stream_header
 from sam2_cog.media.ffmpeg_run import LIMITS, SOURCE, ffprobe, passthrough, reason, running
 from sam2_cog.media.frame_archive import ImageClip, probe_images, read_images, unreadable
@@ -92,9 +93,12 @@ def probe(path: Path | str, frame_rate: Fraction | None = None) -> VideoInfo:
             raise unreadable(path, "is empty")
         images = probe_images(path)
         rate = frame_rate or stream_header.DEFAULT_RATE
-        return _probe_video(path) if images is None else _image_info(path, images, rate)
+        info = _probe_video(path) if images is None else _image_info(path, images, rate)
     except PermissionError:
         raise unreadable(path, "cannot be opened: permission denied") from None
+    if excess := _excess(info.frame_count, info.width * info.height, info.duration_seconds):
+        raise unreadable(path, f"has {excess}")
+    return info
 
 
 def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
@@ -139,7 +143,9 @@ def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
 def _probe_video(path: Path) -> VideoInfo:
     streams, container, start_seconds = _header(path)
     stream = stream_header.picture_stream(path, streams)
-    scan = _scan(path, int(stream["index"]))
+    if excess := limits.SOUND_TRACKS.excess(sum(other.get("codec_type") == "audio" for other in streams)):
+        raise unreadable(path, f"has {excess}")
+    scan = _scan(path, stream)
     time_base, nominal = Fraction(stream["time_base"]), stream_header.nominal_rate(stream)
     if scan.in_order:
         pts, rate = _frozen(scan.pts), _measured_rate(scan.pts, time_base, nominal)
@@ -192,12 +198,22 @@ class _Scan:
     sound: bool  # decoded without a complaint
 
 
-def _scan(path: Path, stream_index: int) -> _Scan:
+def _excess(frames: int, pixels: int, seconds: float) -> str:
+    """What is too much about a clip of so many frames, pixels a frame and seconds; empty if nothing is."""
+    return (
+        limits.FRAMES.excess(frames)
+        or limits.PIXELS_OF_ALL_FRAMES.excess(frames * pixels)
+        or limits.SECONDS_OF_VIDEO.excess(seconds)
+    )
+
+
+def _scan(path: Path, stream: dict[str, Any]) -> _Scan:
     """Decode the whole stream for the time stamps of its frames: 8 bytes a frame are kept."""
     pts, key_frames, looks, duration = array("q"), array("q"), set[tuple[str | None, ...]](), 0
     look = ("width", "height", "pix_fmt", "color_space", "color_range")
     names = ",".join(("key_frame", "best_effort_timestamp", "pkt_duration", "duration", *look))
-    options = ("-select_streams", str(stream_index), "-show_entries", f"frame={names}", "-of", "compact=p=0")
+    options = ("-select_streams", str(stream["index"]), "-show_entries", f"frame={names}", "-of", "compact=p=0")
+    pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
     with running(ffprobe(*options), path) as (process, errors):
         for line in process.stdout:
             entry = dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
@@ -209,6 +225,9 @@ def _scan(path: Path, stream_index: int) -> _Scan:
             pts.append(time if time is not None else pts[-1] + duration if pts else 0)
             duration = _ticks(entry.get("duration")) or _ticks(entry.get("pkt_duration")) or 0
             looks.add(tuple(entry.get(name) for name in look))
+            deadline.check()
+            if excess := _excess(len(pts), pixels, 0):
+                raise unreadable(path, f"has {excess}")
         process.wait()
         complaint = reason(errors)
     if not pts:

@@ -77,6 +77,27 @@ def test_a_correction_on_the_first_the_last_and_the_start_frame(demo: LoadedMode
     assert difference.pixels == 0 and difference.logits == 0
 
 
+@pytest.mark.parametrize("labels", [(1,), (1, 1), (1, 0)])
+def test_a_foreground_correction_is_the_official_click_on_a_tracked_frame(
+    demo: LoadedModel, labels: tuple[int, ...]
+) -> None:
+    clip = moving_blocks(7, 10, 96, 64)
+    mended = tuple(FramePrompt(frame, ((45, 32), (60, 20))[: len(labels)], labels, None) for frame in (2, 8))
+    objects = (target(0, click(5, (40, 30)), corrections=mended), target(1, click(7, (70, 40))))
+    difference = compare(demo, official_predictor("demo", demo.network), Scenario(clip, objects, "both"))
+    assert difference.pixels == 0 and difference.logits == 0
+
+
+def test_a_correction_changes_something_from_its_frame_on_and_nothing_before(demo: LoadedModel) -> None:
+    clip = moving_blocks(7, 10, 96, 64)
+    plain, mended = (
+        [masks.array() for _, masks in Tracker(demo).track(clip, (target(0, click(0, (40, 30)), corrections=added),))]
+        for added in ((), (click(6, (80, 10)),))
+    )
+    equal = [np.array_equal(*pair) for pair in zip(plain, mended, strict=True)]
+    assert equal[:6] == [True] * 6 and not equal[6]
+
+
 def test_a_mask_as_the_prompt_is_the_official_add_new_mask(demo: LoadedModel) -> None:
     clip = moving_blocks(3, 8, 96, 64)
     mask = np.zeros((64, 96), bool)

@@ -343,9 +343,38 @@ def test_a_header_without_frames_is_refused(tmp_path: Path) -> None:
 
 def test_an_enormous_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_clip(tmp_path / "a.mp4", FRAMES[:1], options=("-qp", "0"))
-    monkeypatch.setattr(frame_archive, "MAX_PIXELS", 64 * 48 - 1)
-    assert "is 64x48, but at most 3071 pixels" in refusal(path)
-    assert "is 64x48, but at most 3071 pixels" in refusal(frame_zip(tmp_path / "a.zip", FRAMES[:1]))
+    archive = frame_zip(tmp_path / "a.zip", FRAMES[:1])
+    monkeypatch.setenv("SAM2_MAX_VIDEO_PIXELS", "3071")
+    assert "is 64x48: 3072 pixels a frame, but at most 3071 are allowed (SAM2_MAX_VIDEO_PIXELS)" in refusal(path)
+    assert probe(archive).frame_count == 1
+    monkeypatch.setenv("SAM2_MAX_PIXELS", "3071")
+    assert "is 64x48: 3072 pixels a frame, but at most 3071 are allowed (SAM2_MAX_PIXELS)" in refusal(archive)
+    monkeypatch.setenv("SAM2_MAX_SIDE", "63")
+    for either in (path, archive):
+        assert "is 64x48: 64 pixels on a side, but at most 63 are allowed (SAM2_MAX_SIDE)" in refusal(either)
+
+
+@pytest.mark.parametrize(
+    ("variable", "most", "found"),
+    [
+        ("SAM2_MAX_FRAMES", 3, "4 frames"),
+        ("SAM2_MAX_CLIP_PIXELS", 3 * 64 * 48, "12288 pixels in all frames"),
+        ("SAM2_MAX_VIDEO_SECONDS", 3, "4 seconds of video"),
+        ("SAM2_MAX_SOUND_TRACKS", 1, "2 sound tracks"),
+    ],
+)
+def test_a_clip_beyond_a_limit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, most: int, found: str
+) -> None:
+    two_tracks = ("-map", "1:a", "-c:a", "aac")
+    path = write_clip(tmp_path / "a.mp4", FRAMES[:4], rate=1, audio_seconds=1, options=two_tracks)
+    assert probe(path).frame_count == 4
+    monkeypatch.setenv(variable, str(most))
+    assert refusal(path) == f"video: a.mp4 has {found}, but at most {most} are allowed ({variable})"
+    if "SOUND" not in variable:
+        archive = frame_zip(tmp_path / "a.zip", FRAMES[:4])
+        with pytest.raises(UnreadableVideo, match=f"a.zip has {found}"):
+            probe(archive, Fraction(1))
 
 
 @pytest.mark.parametrize("name", ["list.mp4", "list.m3u8", "list.ffconcat", "list"])
@@ -489,10 +518,10 @@ def test_bad_zips_are_refused(tmp_path: Path) -> None:
 
 def test_a_zip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = frame_zip(tmp_path / "a.zip", FRAMES[:4])
-    monkeypatch.setattr(frame_archive, "MAX_IMAGES", 3)
-    assert "holds 4 images, but at most 3" in refusal(path)
+    monkeypatch.setenv("SAM2_MAX_FRAMES", "3")
+    assert "has 4 frames, but at most 3" in refusal(path)
     monkeypatch.setattr(frame_archive, "MAX_IMAGE_BYTES", 50)
-    monkeypatch.setattr(frame_archive, "MAX_IMAGES", 4)
+    monkeypatch.setenv("SAM2_MAX_FRAMES", "4")
     assert "but 50 is the most" in refusal(path)
     huge = bytearray(encode_image(FRAMES[0]))
     huge[16:24] = (60000).to_bytes(4, "big") * 2
