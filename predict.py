@@ -37,7 +37,7 @@ class Predictor(BasePredictor):
     def predict(
         self,
         video: Path = Input(
-            description="A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip of numbered JPEG, PNG or WebP frames, or an image."
+            description="A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip or a folder of numbered frames (JPEG, PNG, WebP, BMP, TIFF), or an image."
         ),
         click_coordinates: str = Input(
             description="Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; [x0,y0,x1,y1] is a box around an object."

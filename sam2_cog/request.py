@@ -38,7 +38,8 @@ class Request:
     video: Path = field(
         metadata={
             "option": Option(
-                "A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip of numbered JPEG, PNG or WebP frames, or an image."
+                "A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip or a folder of numbered frames "
+                "(JPEG, PNG, WebP, BMP, TIFF), or an image."
             )
         }
     )
