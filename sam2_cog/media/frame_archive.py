@@ -1,67 +1,79 @@
-"""Still images as a clip: a zip of numbered JPEG, PNG or WebP frames, or one image file.
+"""Still images as a clip: a zip or a folder of numbered frames, or one image file, which may hold many pictures.
 
-Nothing is ever extracted to disk: each image is read from the archive into memory, decoded and passed on, so that a
-path inside an archive is only a label to sort by.
+Nothing is ever extracted to disk: each image is read into memory, decoded and passed on, so that a path inside an
+archive is only a label to sort by.
 """
 
+import os
 import re
 import zipfile
-import zlib
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 import numpy as np
 from PIL import Image
 
 from sam2_cog import limits
 from sam2_cog.errors import UnreadableVideo
+from sam2_cog.media.image_file import (
+    HEAD_BYTES,
+    kind_by_content,
+    kind_by_name,
+    picture_count,
+    pixels,
+    readable_kinds,
+    require_usable,
+    upright_size,
+)
 
 MAX_IMAGE_BYTES = 1 << 28  # more than an incompressible image of 67 megapixels takes
+IMAGE_CONTAINERS = ("zip", "folder", "image")
 
-_FORMATS = ("JPEG", "PNG", "WEBP")
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-_ORIENTATION_TAG = 0x0112
-_TRANSPOSES = {  # EXIF 2.32, section 4.6.4, Orientation: what brings the stored pixels upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    RuntimeError,  # an encrypted archive
-    zlib.error,
-    zipfile.BadZipFile,
-    Image.DecompressionBombError,
-)
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a bound on what comes out
+_LABEL_LENGTH = 60  # the end of a longer name says enough
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_NAME_PARTS = re.compile(r"([^0-9]*?)((?:(?<![^_])-)?[0-9]+|\Z)")
+_DEFAULT_DURATION_MS = 100  # of a frame of an animation that gives none, as browsers do
 
 
 @dataclass(frozen=True)
 class ImageClip:
-    """What a zip of frames or a single image holds; sizes are upright pixels."""
+    """What a zip or a folder of frames or an image file holds; sizes are upright pixels."""
 
-    container: str  # "zip" or "image"
-    codec: str  # format of the first image: "jpeg", "png" or "webp"
+    container: str  # one of IMAGE_CONTAINERS
+    codec: str  # format of the first image: "jpeg", "png", "webp", "bmp", "tiff" or "avif"
     width: int
     height: int
-    count: int
     has_alpha: bool
+    count: int = 0
+    durations_ms: tuple[int, ...] = ()
+    """Of each picture of an animation, at least 1; empty for what has no times of its own."""
+    notes: tuple[str, ...] = ()
+    """What was passed over, as sentences."""
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of a zip or a folder: its path in there, its size in bytes, and what reads it."""
+
+    name: str
+    size: int
+    read: Callable[[], bytes]
+
+
+def sentence(path: Path, found: str) -> str:
+    """What is to be said of a video input: `found` goes on after the file's base name, without a full stop."""
+    return "".join(letter if letter.isprintable() else "?" for letter in f"video: {path.name} {found}")
 
 
 def unreadable(path: Path, found: str) -> UnreadableVideo:
-    """The error for a video input: `found` goes on after the file's base name, without a full stop."""
-    message = f"video: {path.name} {found}"
-    return UnreadableVideo("".join(letter if letter.isprintable() else "?" for letter in message))
+    """The error for a video input, see `sentence`."""
+    return UnreadableVideo(sentence(path, found))
 
 
 def check_size(path: Path, width: int, height: int, most: limits.Limit = limits.PIXELS) -> None:
@@ -73,134 +85,186 @@ def check_size(path: Path, width: int, height: int, most: limits.Limit = limits.
 
 
 def probe_images(path: Path) -> ImageClip | None:
-    """Describe a zip of frames or a single image, told by its first bytes; None when the file is neither.
+    """Describe a zip or a folder of frames or an image file, told by its first bytes; None when it is none of these.
 
-    Every image's header is read; only a single image is decoded, to know that it can be.
+    Every picture is looked through, so that a damaged one is found before any work is done.
 
     Raises:
-        UnreadableVideo: no usable image in it, or images of different sizes or in several folders.
+        UnreadableVideo: no usable image in it, a damaged one, or images of different sizes or in several folders.
     """
     container = _container(path)
     if container is None:
         return None
-    clip: ImageClip | None = None
-    for label, stream in _streams(path, 0, None):
-        with _decoding(path, label):
-            image = Image.open(stream, formats=_FORMATS)
-            animated = image.format != "JPEG" and getattr(image, "n_frames", 1) > 1
-            width, height = image.size if _orientation(image) < 5 else image.size[::-1]
-            if container == "image" and not animated:
-                check_size(path, width, height)
-                image.load()  # the only one: it may as well be decoded
-        if animated and container == "image" and image.format == "PNG":
-            return None  # an animated PNG is a clip, which ffmpeg reads
-        if animated:
-            raise unreadable(
-                path, f"holds an animated {image.format} image{label}, but only still ones are allowed here"
-            )
-        check_size(path, width, height)
-        if clip is None:
-            has_alpha = "A" in image.getbands() or "transparency" in image.info
-            clip = ImageClip(container, str(image.format).lower(), width, height, 0, has_alpha)
-        if (width, height) != (clip.width, clip.height):
-            size = f"{clip.width}x{clip.height}"
-            raise unreadable(
-                path, f"holds an image of {width}x{height}{label}, but its first is {size}; all must be equal"
-            )
-        clip = ImageClip(container, clip.codec, width, height, clip.count + 1, clip.has_alpha)
-    return clip
+    first: ImageClip | None = None
+    count, durations, deadline = 0, [], limits.Deadline()
+    with closing(_pictures(path, container, 0, None)) as pictures:
+        for label, image in pictures:
+            if container == "image" and image.format == "PNG" and picture_count(image) > 1:
+                return None  # an animated PNG is a clip, which ffmpeg reads
+            with _decoding(path, label):
+                width, height = upright_size(image)
+            check_size(path, width, height)
+            first = first or _described(container, image, width, height)
+            if (width, height) != (first.width, first.height):
+                found = f"holds an image of {width}x{height}{label}, but its first is {first.width}x{first.height}"
+                raise unreadable(path, f"{found}; all must be equal")
+            with _decoding(path, label):
+                require_usable(image)
+            deadline.check()
+            count += 1
+            if picture_count(image) > 1 and "duration" in image.info:
+                durations.append(max(1, round(image.info["duration"] or _DEFAULT_DURATION_MS)))
+    assert first is not None
+    return replace(first, count=count, durations_ms=tuple(durations), notes=_passed_over(path, container))
 
 
 def read_images(path: Path, start: int, stop: int) -> Generator[np.ndarray, None, None]:
-    """The images [start, stop), decoded one at a time: (H, W, 3) uint8 RGB, upright, an alpha plane left out.
+    """The pictures [start, stop), decoded one at a time: (H, W, 3) uint8 RGB, upright, an alpha plane left out.
 
     Raises:
         UnreadableVideo: an image cannot be decoded.
     """
-    for label, stream in _streams(path, start, stop):
-        with _decoding(path, label):
-            pixels = _pixels(Image.open(stream, formats=_FORMATS))
-        yield pixels
+    with closing(_pictures(path, str(_container(path)), start, stop)) as pictures:
+        for label, image in pictures:
+            with _decoding(path, label):
+                decoded = pixels(image)
+            yield decoded
 
 
 def _container(path: Path) -> str | None:
+    if path.is_dir():
+        return "folder"
     with path.open("rb") as file:
-        head = file.read(12)
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        head = file.read(HEAD_BYTES)
+    if head.startswith(_ZIP):
         return "zip"
-    webp = head.startswith(b"RIFF") and head.endswith(b"WEBP")
-    return "image" if webp or head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) else None
+    kind = kind_by_content(head)
+    if kind is not None and kind not in readable_kinds():
+        raise unreadable(path, f"is {_cannot_read(kind)}")
+    return "image" if kind else None
 
 
-def _streams(path: Path, start: int, stop: int | None) -> Iterator[tuple[str, IO[bytes]]]:
-    """The encoded images [start, stop) in order, each with a label for messages, open for reading."""
-    if _container(path) == "image":
-        with path.open("rb") as file:
-            yield "", file
+def _pictures(
+    path: Path, container: str, start: int, stop: int | None
+) -> Generator[tuple[str, Image.Image], None, None]:
+    """The pictures [start, stop) in order, not yet decoded, each with a label for messages."""
+    if container == "image":
+        yield from _pictures_of_one_file(path, start, stop)
+        return
+    with _listing(path, container) as files:
+        for file in _numbered(path, container, files)[start:stop]:
+            label = f" ({PurePosixPath(file.name).name[-_LABEL_LENGTH:]})"
+            if file.size > MAX_IMAGE_BYTES:
+                raise unreadable(path, f"holds an image of {file.size} bytes{label}, but {MAX_IMAGE_BYTES} is the most")
+            with _decoding(path, label):
+                image = Image.open(BytesIO(file.read()), formats=readable_kinds())
+                animated = picture_count(image) > 1
+            if animated:
+                raise unreadable(
+                    path, f"holds an animated {image.format} image{label}, but only still ones are allowed here"
+                )
+            yield label, image
+
+
+def _pictures_of_one_file(path: Path, start: int, stop: int | None) -> Generator[tuple[str, Image.Image], None, None]:
+    with path.open("rb") as file:
+        with _decoding(path, ""):
+            image = Image.open(file, formats=readable_kinds())
+            count = picture_count(image)
+        if excess := limits.FRAMES.excess(count):
+            raise unreadable(path, f"has {excess}")
+        for index in range(count)[start:stop]:
+            label = f" (picture {index + 1} of {count})" if count > 1 else ""
+            with _decoding(path, label):
+                image.seek(index)
+            yield label, image
+
+
+@contextmanager
+def _listing(path: Path, container: str) -> Iterator[list[_File]]:
+    """The files of a zip, or those that lie directly in a folder; they can be read inside this."""
+    if container == "folder":
+        entries = [entry for entry in os.scandir(path) if entry.is_file()]
+        yield [_File(entry.name, entry.stat().st_size, Path(entry.path).read_bytes) for entry in entries]
         return
     with _decoding(path, ""):
         archive = zipfile.ZipFile(path)
     with archive:
-        for entry in _numbered(path, archive.infolist())[start:stop]:
-            label = f" ({PurePosixPath(entry.filename).name})"
-            if entry.file_size > MAX_IMAGE_BYTES:
-                raise unreadable(
-                    path, f"holds an image of {entry.file_size} bytes{label}, but {MAX_IMAGE_BYTES} is the most"
-                )
-            with _decoding(path, label):
-                stream = BytesIO(archive.read(entry))
-            yield label, stream
+        packed = [entry for entry in archive.infolist() if not entry.is_dir()]
+        yield [_File(entry.filename, entry.file_size, partial(_unpacked, archive, entry)) for entry in packed]
 
 
-def _numbered(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
-    """The images of one folder of the archive, in the order of the numbers in their names."""
-    images = [entry for entry in entries if _is_frame(entry.filename)]
-    if not images:
-        raise unreadable(path, "is a zip without a JPEG, PNG or WebP image")
-    if excess := limits.FRAMES.excess(len(images)):
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """The content of an entry, one byte more than it claims at most."""
+    if entry.compress_type not in _COMPRESSIONS:
+        raise zipfile.BadZipFile("it is neither stored nor deflated, as it must be")
+    with archive.open(entry) as packed:
+        return packed.read(entry.file_size + 1)
+
+
+def _numbered(path: Path, container: str, files: list[_File]) -> list[_File]:
+    """The frames, in the order of the numbers in their names."""
+    frames = [file for file in files if _is_visible(file.name) and kind_by_name(file.name)]
+    if not frames:
+        raise unreadable(path, f"is a {container} without a JPEG, PNG, WebP, BMP or TIFF image")
+    if excess := limits.FRAMES.excess(len(frames)):
         raise unreadable(path, f"has {excess}")
-    if len({PurePosixPath(entry.filename).parent for entry in images}) > 1:
+    if len({PurePosixPath(file.name).parent for file in frames}) > 1:
         raise unreadable(path, "holds images in more than one folder, but the frames must lie in a single one")
-    return sorted(images, key=lambda entry: (_natural_key(entry.filename), entry.filename))
+    readable = readable_kinds()
+    for file in frames:
+        kind = str(kind_by_name(file.name))
+        if kind not in readable:
+            raise unreadable(path, f"holds {_cannot_read(kind)} ({PurePosixPath(file.name).name})")
+    return sorted(frames, key=lambda file: (_natural_key(PurePosixPath(file.name).name), file.name))
 
 
-def _is_frame(name: str) -> bool:
+def _passed_over(path: Path, container: str) -> tuple[str, ...]:
+    """A sentence that says how many files are no frames; hidden ones, which systems leave behind, do not count."""
+    if container == "image":
+        return ()
+    with _listing(path, container) as files:
+        others = [file.name for file in files if _is_visible(file.name) and not kind_by_name(file.name)]
+    if not others:
+        return ()
+    name = PurePosixPath(min(others)).name
+    if len(others) == 1:
+        return (sentence(path, f"holds 1 other file, which was ignored ({name})"),)
+    return (sentence(path, f"holds {len(others)} other files, which were ignored ({name}, ...)"),)
+
+
+def _is_visible(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return bool(parts) and not hidden and not name.endswith("/") and name.lower().endswith(_SUFFIXES)
+    return bool(parts) and not any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
-def _natural_key(name: str) -> list[tuple[int, str]]:
-    """A sort key under which frame2 comes before frame10: every run of digits counts as one number."""
-    return [(int(digits or 0), text.lower()) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name)]
+def _natural_key(name: str) -> list[tuple[Decimal, str]]:
+    """A sort key under which frame2 comes before frame10: every run of digits counts as one number, of any length.
+
+    A hyphen is a minus at the beginning of the name and after an underscore, elsewhere it separates.
+    """
+    return [(Decimal(digits or 0), text.lower()) for text, digits in _NAME_PARTS.findall(name)]
+
+
+def _described(container: str, image: Image.Image, width: int, height: int) -> ImageClip:
+    """The clip as its first picture tells it, still without any."""
+    has_alpha = "A" in image.getbands() or "transparency" in image.info
+    return ImageClip(container, str(image.format).lower(), width, height, has_alpha)
+
+
+def _cannot_read(kind: str) -> str:
+    name = {"HEIF": "HEIC", "JXL": "JPEG XL"}.get(kind, kind)
+    return f"{'an' if kind == 'AVIF' else 'a'} {name} image, which cannot be read here; save it as JPEG or PNG"
 
 
 @contextmanager
 def _decoding(path: Path, label: str) -> Iterator[None]:
-    """Turn whatever a damaged archive or image raises into one sentence."""
+    """Turn whatever a damaged archive or image raises into one sentence; what the system refuses stays an `OSError`."""
     try:
         yield
-    except UnreadableVideo:
-        raise
-    except _DECODE_ERRORS as error:
+    except Exception as error:  # Pillow and zipfile raise almost anything on a damaged file
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         what = f"holds an image that cannot be decoded{label}" if label else "cannot be decoded"
-        reason = str(error).split("\n")[0].replace(str(path), path.name)
-        raise unreadable(path, f"{what}: {reason or type(error).__name__}") from error
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation 1 to 8, read from the header: 5 and up swap width and height."""
-    exif = Image.Exif()
-    exif.load(image.info.get("exif") or b"")
-    value = exif.get(_ORIENTATION_TAG, 1)
-    return value if value in _TRANSPOSES else 1
-
-
-def _pixels(image: Image.Image) -> np.ndarray:
-    transpose = _TRANSPOSES.get(_orientation(image))
-    if transpose is not None:
-        image = image.transpose(transpose)
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip and not scale
-        grey = (np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535
-        return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
-    return np.array(image.convert("RGB"))
+        reason = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", str(error).split("\n")[0].replace(str(path), path.name))
+        raise unreadable(path, f"{what}: {reason[:120] or type(error).__name__}") from error

@@ -1,8 +1,9 @@
 """A video file in, RGB frames out: `probe` says what a clip is, `read_frames` streams its frames.
 
 One frame of the stream is one `Frame`, in display order, never duplicated or dropped. A video is decoded by ffmpeg; a
-zip of frames or a single image by `frame_archive`. YUV becomes RGB with the matrix and range that the stream is tagged
-with (see `stream_header.yuv_matrix`), HDR without tone mapping; an alpha plane is left out and the RGB taken as it is.
+zip or a folder of frames or an image file by `frame_archive`. YUV becomes RGB with the matrix and range that the stream
+is tagged with (see `stream_header.yuv_matrix`), HDR without tone mapping; an alpha plane is left out and the RGB taken
+as it is.
 """
 
 import json
@@ -13,7 +14,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice
+from itertools import accumulate, islice
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import numpy as np
 from sam2_cog import limits
 from sam2_cog.media import stream_header
 from sam2_cog.media.ffmpeg_run import LIMITS, SOURCE, ffprobe, passthrough, reason, running
-from sam2_cog.media.frame_archive import ImageClip, probe_images, read_images, unreadable
+from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, unreadable
 
 _log = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ class VideoInfo:
     """
 
     path: Path
-    container: str  # ffmpeg's name of the format, "zip" or "image"
-    codec: str  # ffmpeg's name of the picture's codec; of images "jpeg", "png" or "webp"
+    container: str  # ffmpeg's name of the format, "zip", "folder" or "image"
+    codec: str  # ffmpeg's name of the picture's codec; of images "jpeg", "png", "webp", "bmp", "tiff" or "avif"
     width: int
     height: int
     frame_rate: Fraction  # frames a second: nominal where the frames keep to it, else their average
@@ -60,6 +61,7 @@ class VideoInfo:
     full_range: bool = False
     pixel_aspect: Fraction = Fraction(1)  # width to height of a pixel when displayed
     uniform: bool = True  # size and colours never change within the stream
+    notes: tuple[str, ...] = ()  # what of the file does not come through, as sentences
 
     @property
     def frame_times(self) -> np.ndarray:
@@ -80,8 +82,8 @@ def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: b
     """Say what a clip is. A video is decoded once without colour conversion: only that counts its frames for certain.
 
     Args:
-        path: a video, a zip of JPEG, PNG or WebP frames, or one image; its content tells which, not its suffix.
-        frame_rate: frames a second of a zip of frames, 24 unless given; a video keeps its own.
+        path: a video, a zip or a folder of frames, or one image; its content tells which, not its suffix.
+        frame_rate: frames a second of frames without times of their own, 24 unless given; a video keeps its own.
         first_only: count no further than a video's first frame, which takes no longer for a long clip: enough to show
             it. A video's `frame_count` is then 1, and what depends on its other frames is not known.
 
@@ -89,10 +91,10 @@ def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: b
         UnreadableVideo: the file is missing, or no frame can be read from it.
     """
     path = Path(path).absolute()
-    if not path.is_file():
-        raise unreadable(path, "is not a file" if path.exists() else "does not exist")
+    if not (path.is_file() or path.is_dir()):
+        raise unreadable(path, "is neither a file nor a folder" if path.exists() else "does not exist")
     try:
-        if path.stat().st_size == 0:
+        if path.is_file() and path.stat().st_size == 0:
             raise unreadable(path, "is empty")
         images = probe_images(path)
         rate = frame_rate or stream_header.DEFAULT_RATE
@@ -117,13 +119,17 @@ def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Gen
         raise ValueError(f"frames [{start}, {stop}) of a clip of {info.frame_count}")
     if start == stop:
         return
-    images = read_images(info.path, start, stop) if info.container in ("zip", "image") else _decode(info, start, stop)
+    images = read_images(info.path, start, stop) if info.container in IMAGE_CONTAINERS else _decode(info, start, stop)
     with closing(images):
         for index, image in enumerate(images, start):
             yield Frame(index, float(int(info.pts[index]) * info.time_base), image)
 
 
 def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
+    time_base, pts, end = 1 / rate, list(range(images.count)), images.count
+    if images.durations_ms:  # an animation has times of its own
+        *pts, end = accumulate(images.durations_ms, initial=0)
+        time_base, rate = Fraction(1, 1000), Fraction(1000 * images.count, end)
     return VideoInfo(
         path=path,
         container=images.container,
@@ -132,14 +138,15 @@ def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
         height=images.height,
         frame_rate=rate,
         frame_count=images.count,
-        duration_seconds=float(images.count / rate),
+        duration_seconds=float(end * time_base),
         rotation=0,
         has_audio=False,
         has_alpha=images.has_alpha,
         start_seconds=0.0,
-        time_base=1 / rate,
-        pts=_frozen(range(images.count)),
+        time_base=time_base,
+        pts=_frozen(pts),
         seek_points=_frozen(()),
+        notes=images.notes,
     )
 
 

@@ -336,7 +336,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
     for name, (content, words) in contents.items():
         (tmp_path / name).write_bytes(content)
         assert words in refusal(tmp_path / name)
-    assert "is not a file" in refusal(tmp_path)
+    assert "is neither a file nor a folder" in refusal(Path("/dev/null"))
     assert "does not exist" in refusal(tmp_path / "absent.mp4")
 
 
@@ -515,8 +515,8 @@ def test_paths_in_a_zip_lead_nowhere(tmp_path: Path) -> None:
 def test_bad_zips_are_refused(tmp_path: Path) -> None:
     image, small = encode_image(FRAMES[0]), encode_image(FRAMES[0][:40])
     zips = [
-        ([("a.txt", b"x")], "is a zip without a JPEG, PNG or WebP image"),
-        ([], "is a zip without a JPEG, PNG or WebP image"),
+        ([("a.txt", b"x")], "is a zip without a JPEG, PNG, WebP, BMP or TIFF image"),
+        ([], "is a zip without a JPEG, PNG, WebP, BMP or TIFF image"),
         ([("0.png", image), ("1.png", small)], "holds an image of 64x40 (1.png), but its first is 64x48"),
         ([("a/0.png", image), ("b/0.png", image)], "in more than one folder"),
         ([("0.png", b"no image")], "holds an image that cannot be decoded (0.png)"),
@@ -542,10 +542,12 @@ def test_a_zip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "huge.png" in refusal(tmp_path / "huge.png")
 
 
-def test_an_image_that_breaks_in_the_middle(tmp_path: Path) -> None:
+def test_an_image_that_breaks_after_probing(tmp_path: Path) -> None:
     images = [encode_image(frame) for frame in numbered_frames(3)]
-    path = write_zip(tmp_path / "a.zip", [("0.png", images[0]), ("1.png", images[1][:-120]), ("2.png", images[2])])
-    frames = read_frames(probe(path))
+    path = write_zip(tmp_path / "a.zip", [(f"{number}.png", image) for number, image in enumerate(images)])
+    info = probe(path)
+    write_zip(path, [("0.png", images[0]), ("1.png", images[1][:-120]), ("2.png", images[2])])
+    frames = read_frames(info)
     assert frame_number(next(frames).image) == 0
     with pytest.raises(UnreadableVideo, match=r"video: a.zip holds an image that cannot be decoded \(1.png\)"):
         next(frames)
@@ -590,9 +592,3 @@ def test_images_of_every_mode_become_rgb(tmp_path: Path) -> None:
         info = probe(tmp_path / f"{name}.png")
         assert difference(images_of(info), expected[None]) == 0, name
         assert info.has_alpha == (name == "alpha")
-
-
-def test_an_animated_webp_is_refused(tmp_path: Path) -> None:
-    first, *rest = (Image.fromarray(frame) for frame in FRAMES[:3])
-    first.save(tmp_path / "a.webp", save_all=True, append_images=rest)
-    assert "animated WEBP" in refusal(tmp_path / "a.webp")
