@@ -223,9 +223,9 @@ def _scan(path: Path, stream: dict[str, Any], first_only: bool) -> _Scan:
     look = ("width", "height", "pix_fmt", "color_space", "color_range")
     names = ",".join(("key_frame", "best_effort_timestamp", "pkt_duration", "duration", *look))
     options = ("-select_streams", str(stream["index"]), "-show_entries", f"frame={names}", "-of", "compact=p=0")
-    options += ("-read_intervals", f"%+#{_PACKETS_TO_FIRST_FRAME}") if first_only else ()
+    interval = ("-read_intervals", f"%+#{_PACKETS_TO_FIRST_FRAME}") if first_only else ()
     pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
-    with running(ffprobe(*options), path) as (process, errors):
+    with running(ffprobe(*options, *interval), path) as (process, errors):
         for line in process.stdout:
             entry = dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
             if "key_frame" not in entry:
