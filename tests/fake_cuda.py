@@ -1,9 +1,9 @@
 """The tracker on `cuda` tensors that hold no values, on a machine without a GPU.
 
 PyTorch's FakeTensorMode runs every operation for its shapes, types and devices alone. It raises where tensors of the
-host and of the device meet and where the host asks for a value of the device (which on a GPU would wait for it). Here it
-raises where the factors of a product have different types, too. What it cannot see: an index tensor on the host, which
-PyTorch allows.
+host and of the device meet, and where the host asks for a value of the device, for which it would wait on a GPU. Here
+it raises where the factors of a product have different types, too. What it cannot see: an index tensor on the host,
+which PyTorch allows.
 """
 
 from collections.abc import Iterator
