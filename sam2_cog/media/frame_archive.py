@@ -34,6 +34,8 @@ from sam2_cog.media.image_file import (
 MAX_IMAGE_BYTES = 1 << 28  # more than an incompressible image of 67 megapixels takes
 IMAGE_CONTAINERS = ("zip", "folder", "image")
 
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a bound on what comes out
+_LABEL_LENGTH = 60  # the end of a longer name says enough
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _NAME_PARTS = re.compile(r"([^0-9]*?)((?:(?<![^_])-)?[0-9]+|\Z)")
 _DEFAULT_DURATION_MS = 100  # of a frame of an animation that gives none, as browsers do
@@ -151,7 +153,7 @@ def _pictures(
         return
     with _listing(path, container) as files:
         for file in _numbered(path, container, files)[start:stop]:
-            label = f" ({PurePosixPath(file.name).name})"
+            label = f" ({PurePosixPath(file.name).name[-_LABEL_LENGTH:]})"
             if file.size > MAX_IMAGE_BYTES:
                 raise unreadable(path, f"holds an image of {file.size} bytes{label}, but {MAX_IMAGE_BYTES} is the most")
             with _decoding(path, label):
@@ -189,7 +191,15 @@ def _listing(path: Path, container: str) -> Iterator[list[_File]]:
         archive = zipfile.ZipFile(path)
     with archive:
         packed = [entry for entry in archive.infolist() if not entry.is_dir()]
-        yield [_File(entry.filename, entry.file_size, partial(archive.read, entry)) for entry in packed]
+        yield [_File(entry.filename, entry.file_size, partial(_unpacked, archive, entry)) for entry in packed]
+
+
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """The content of an entry, one byte more than it claims at most."""
+    if entry.compress_type not in _COMPRESSIONS:
+        raise zipfile.BadZipFile("it is neither stored nor deflated, as it must be")
+    with archive.open(entry) as packed:
+        return packed.read(entry.file_size + 1)
 
 
 def _numbered(path: Path, container: str, files: list[_File]) -> list[_File]:
@@ -249,10 +259,12 @@ def _cannot_read(kind: str) -> str:
 
 @contextmanager
 def _decoding(path: Path, label: str) -> Iterator[None]:
-    """Turn whatever a damaged archive or image raises into one sentence."""
+    """Turn whatever a damaged archive or image raises into one sentence; what the system refuses stays an `OSError`."""
     try:
         yield
     except Exception as error:  # Pillow and zipfile raise almost anything on a damaged file
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         what = f"holds an image that cannot be decoded{label}" if label else "cannot be decoded"
-        reason = str(error).split("\n")[0].replace(str(path), path.name)
-        raise unreadable(path, f"{what}: {reason or type(error).__name__}") from error
+        reason = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", str(error).split("\n")[0].replace(str(path), path.name))
+        raise unreadable(path, f"{what}: {reason[:120] or type(error).__name__}") from error

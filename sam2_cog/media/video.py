@@ -24,12 +24,13 @@ import numpy as np
 
 from sam2_cog import limits
 from sam2_cog.media import stream_header
-from sam2_cog.media.ffmpeg_run import LIMITS, SOURCE, ffprobe, passthrough, reason, running
+from sam2_cog.media.ffmpeg_run import SOURCE, ffprobe, input_options, passthrough, reason, running
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, unreadable
 
 _log = logging.getLogger(__name__)
 
 _SEEKABLE = ("mov", "matroska")  # containers with an index of exact time stamps
+_PACKETS_TO_FIRST_FRAME = 16  # B-frames come before the frame that they follow
 _SCALER = "bicubic+accurate_rnd+full_chroma_int"  # right to half a level; swscale's quick path is off by up to 3
 
 
@@ -77,12 +78,14 @@ class Frame:
     image: np.ndarray
 
 
-def probe(path: Path | str, frame_rate: Fraction | None = None) -> VideoInfo:
+def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: bool = False) -> VideoInfo:
     """Say what a clip is. A video is decoded once without colour conversion: only that counts its frames for certain.
 
     Args:
         path: a video, a zip or a folder of frames, or one image; its content tells which, not its suffix.
         frame_rate: frames a second of frames without times of their own, 24 unless given; a video keeps its own.
+        first_only: count no further than a video's first frame, which takes no longer for a long clip: enough to show
+            it. A video's `frame_count` is then 1, and what depends on its other frames is not known.
 
     Raises:
         UnreadableVideo: the file is missing, or no frame can be read from it.
@@ -95,7 +98,7 @@ def probe(path: Path | str, frame_rate: Fraction | None = None) -> VideoInfo:
             raise unreadable(path, "is empty")
         images = probe_images(path)
         rate = frame_rate or stream_header.DEFAULT_RATE
-        info = _probe_video(path) if images is None else _image_info(path, images, rate)
+        info = _probe_video(path, first_only) if images is None else _image_info(path, images, rate)
     except PermissionError:
         raise unreadable(path, "cannot be opened: permission denied") from None
     if excess := _excess(info.frame_count, info.width * info.height, info.duration_seconds):
@@ -147,12 +150,12 @@ def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
     )
 
 
-def _probe_video(path: Path) -> VideoInfo:
-    streams, container, start_seconds = _header(path)
+def _probe_video(path: Path, first_only: bool) -> VideoInfo:
+    streams, container, start_seconds = describe(path)
     stream = stream_header.picture_stream(path, streams)
     if excess := limits.SOUND_TRACKS.excess(sum(other.get("codec_type") == "audio" for other in streams)):
         raise unreadable(path, f"has {excess}")
-    scan = _scan(path, stream)
+    scan = _scan(path, stream, first_only)
     time_base, nominal = Fraction(stream["time_base"]), stream_header.nominal_rate(stream)
     if scan.in_order:
         pts, rate = _frozen(scan.pts), _measured_rate(scan.pts, time_base, nominal)
@@ -185,12 +188,13 @@ def _probe_video(path: Path) -> VideoInfo:
     )
 
 
-def _header(path: Path) -> tuple[list[dict[str, Any]], str, float]:
+def describe(path: Path, *options: str) -> tuple[list[dict[str, Any]], str, float]:
     """ffprobe's description of the streams, its name of the container, and the earliest time stamp in seconds."""
-    with running(ffprobe("-show_streams", "-show_format", "-of", "json"), path) as (process, errors):
+    with running(ffprobe(*options, "-show_streams", "-show_format", "-of", "json"), path) as (process, errors):
         output = process.stdout.read()
-        if process.wait() != 0:
-            raise unreadable(path, f"cannot be read as a video, an image or a zip of frames{reason(errors)}")
+        failed, complaint = process.wait() != 0, reason(errors)
+    if failed or limits.VIDEO_PIXELS.variable in complaint:
+        raise unreadable(path, f"cannot be read as a video, an image or a zip of frames{complaint}")
     header = json.loads(output)
     return header["streams"], str(header["format"]["format_name"]), float(header["format"].get("start_time", 0))
 
@@ -214,14 +218,15 @@ def _excess(frames: int, pixels: int, seconds: float) -> str:
     )
 
 
-def _scan(path: Path, stream: dict[str, Any]) -> _Scan:
-    """Decode the whole stream for the time stamps of its frames: 8 bytes a frame are kept."""
+def _scan(path: Path, stream: dict[str, Any], first_only: bool) -> _Scan:
+    """Decode the whole stream, or its beginning, for the time stamps of its frames: 8 bytes a frame are kept."""
     pts, key_frames, looks, duration = array("q"), array("q"), set[tuple[str | None, ...]](), 0
     look = ("width", "height", "pix_fmt", "color_space", "color_range")
     names = ",".join(("key_frame", "best_effort_timestamp", "pkt_duration", "duration", *look))
     options = ("-select_streams", str(stream["index"]), "-show_entries", f"frame={names}", "-of", "compact=p=0")
+    interval = ("-read_intervals", f"%+#{_PACKETS_TO_FIRST_FRAME}") if first_only else ()
     pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
-    with running(ffprobe(*options), path) as (process, errors):
+    with running(ffprobe(*options, *interval), path) as (process, errors):
         for line in process.stdout:
             entry = dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
             if "key_frame" not in entry:
@@ -239,6 +244,8 @@ def _scan(path: Path, stream: dict[str, Any]) -> _Scan:
         complaint = reason(errors)
     if not pts:
         raise unreadable(path, f"has no frame that can be decoded{complaint}")
+    if first_only:
+        return _Scan(pts[:1], key_frames[:1], duration, True, True, True)
     if complaint:
         _log.warning("%s: %d frames can be decoded, but parts of it are damaged%s", path.name, len(pts), complaint)
     in_order = len(pts) == 1 or bool((np.diff(np.array(pts)) > 0).all())
@@ -289,7 +296,7 @@ def _command(info: VideoInfo, start: int, stop: int, anchor: int) -> list[str]:
         seek = {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{seconds:.6f}"}
         pick = f"eq(pts,{info.pts[start]})+gt(selected_n,0)"
     yuv = {"in_color_matrix": info.yuv_matrix, "in_range": "pc" if info.full_range else "tv"} if info.yuv_matrix else {}
-    source = ffmpeg.input(SOURCE, nostdin=None, copyts=None, **LIMITS, **seek)
+    source = ffmpeg.input(SOURCE, nostdin=None, copyts=None, **input_options(), **seek)
     frames = source[str(info.stream_index)].filter("select", pick)
     # the size is named so that a change of resolution within the stream cannot shift the raw bytes
     frames = frames.filter("scale", info.width, info.height, flags=_SCALER, **yuv).filter("format", "rgb24")

@@ -200,6 +200,19 @@ def test_a_window_has_the_pixels_of_the_full_read(reading: Reading) -> None:
             assert np.array_equal(frame.image, reading.frames[frame.index].image), frame.index
 
 
+def test_the_first_frame_can_be_had_before_the_others_are_counted(reading: Reading) -> None:
+    info = probe(reading.info.path, first_only=True)
+    assert info.frame_count == (reading.info.frame_count if reading.info.container == "zip" else 1)
+    assert (info.width, info.height, info.pixel_aspect) == (
+        reading.info.width,
+        reading.info.height,
+        reading.info.pixel_aspect,
+    )
+    (frame,) = read_frames(info, 0, 1)
+    assert frame.time_seconds == reading.frames[0].time_seconds
+    assert np.array_equal(frame.image, reading.frames[0].image)
+
+
 def test_the_facts_of_a_clip(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", FRAMES, rate=Fraction(30000, 1001), options=CLOSED, audio_seconds=4)
     info = probe(str(path))
@@ -345,10 +358,11 @@ def test_an_enormous_picture_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     path = write_clip(tmp_path / "a.mp4", FRAMES[:1], options=("-qp", "0"))
     archive = frame_zip(tmp_path / "a.zip", FRAMES[:1])
     monkeypatch.setenv("SAM2_MAX_VIDEO_PIXELS", "3071")
-    assert "is 64x48: 3072 pixels a frame, but at most 3071 are allowed (SAM2_MAX_VIDEO_PIXELS)" in refusal(path)
+    assert "64x48 has 3072 pixels a frame, but at most 3071 are allowed (SAM2_MAX_VIDEO_PIXELS)" in refusal(path)
     assert probe(archive).frame_count == 1
     monkeypatch.setenv("SAM2_MAX_PIXELS", "3071")
     assert "is 64x48: 3072 pixels a frame, but at most 3071 are allowed (SAM2_MAX_PIXELS)" in refusal(archive)
+    monkeypatch.delenv("SAM2_MAX_VIDEO_PIXELS")
     monkeypatch.setenv("SAM2_MAX_SIDE", "63")
     for either in (path, archive):
         assert "is 64x48: 64 pixels on a side, but at most 63 are allowed (SAM2_MAX_SIDE)" in refusal(either)

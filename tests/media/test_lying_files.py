@@ -1,0 +1,105 @@
+"""Files that are not what they claim: each is one sentence, soon, in little memory, and never another exception."""
+
+import io
+import struct
+import time
+import tracemalloc
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sam2_cog.errors import UnreadableVideo
+from sam2_cog.media.video import probe, read_frames
+from tests.clips import encode_image, numbered_frames, write_zip
+
+FRAME = encode_image(numbered_frames(1)[0])
+
+
+def refusal(path: Path) -> str:
+    """The sentence, after the whole file was read as far as it goes."""
+    with pytest.raises(UnreadableVideo) as caught:
+        list(read_frames(probe(path)))
+    message = str(caught.value)
+    assert message.startswith("video: ") and message.isprintable() and len(message) < 400
+    assert " at 0x" not in message and str(path.parent) not in message
+    return message
+
+
+def header_png(width: int, height: int) -> bytes:
+    """A grey PNG whose header says this size, with hardly any pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 9)) + chunk(b"IEND", b"")
+
+
+def claim_size(archive: bytes, size: int) -> bytes:
+    """The archive with another uncompressed size of its only entry, in both headers."""
+    data = bytearray(archive)
+    for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        struct.pack_into("<I", data, data.index(signature) + offset, size)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_stored_and_deflated_entries_are_read(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("0.png", bytes(50_000_000))
+    path.write_bytes(claim_size(path.read_bytes(), 1000))
+    tracemalloc.start()
+    assert "cannot be decoded (0.png): it is neither stored nor deflated" in refusal(path)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+def test_no_more_is_unpacked_than_an_entry_claims(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("0.png", bytes(50_000_000))
+    path.write_bytes(claim_size(path.read_bytes(), 1000))
+    tracemalloc.start()
+    assert "holds an image that cannot be decoded (0.png): " in refusal(path)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("width", "height"), [(67_108_864, 1), (1, 67_108_864), (16_385, 2), (0, 5), (8193, 8192)])
+def test_a_size_that_is_too_large_or_nothing_is_refused(tmp_path: Path, width: int, height: int) -> None:
+    (tmp_path / "a.png").write_bytes(header_png(width, height))
+    refusal(tmp_path / "a.png")
+    refusal(write_zip(tmp_path / "a.zip", [("0.png", header_png(width, height))]))
+
+
+def test_names_of_thousands_of_digits_are_names(tmp_path: Path) -> None:
+    names = [f"{'9' * 5000}.png", f"{'1' + '0' * 5000}.png", "7.png"]
+    path = write_zip(tmp_path / "a.zip", [(name, FRAME) for name in names])
+    assert probe(path).frame_count == 3
+    refusal(write_zip(tmp_path / "b.zip", [(name, b"no image") for name in names]))
+
+
+def test_a_gif_of_huge_frames_is_refused_at_once(tmp_path: Path) -> None:
+    pictures = [Image.new("P", (8000, 8000), number) for number in range(2)]
+    content = io.BytesIO()
+    pictures[0].save(content, "GIF", save_all=True, append_images=pictures[1:])
+    (tmp_path / "a.gif").write_bytes(content.getvalue())
+    begin = time.monotonic()
+    assert "of 8000x8000 has 64000000 pixels a frame, but at most 35389440 are allowed" in refusal(tmp_path / "a.gif")
+    assert time.monotonic() - begin < 20
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_every_cut_and_every_flipped_byte_of_an_image_is_a_sentence(tmp_path: Path, kind: str) -> None:
+    whole, path = encode_image(numbered_frames(1, 16, 8)[0], kind), tmp_path / "a.bin"
+    for position in range(0, len(whole), 1 + len(whole) // 60):
+        for content in (whole[:position], whole[:position] + b"\xff" + whole[position + 1 :]):
+            path.write_bytes(content)
+            try:
+                assert list(read_frames(probe(path)))
+            except UnreadableVideo as error:
+                assert " at 0x" not in str(error)
