@@ -83,6 +83,7 @@ def test_every_input_has_a_flag_that_reaches_the_request(
         "output_frame_interval": 3,
         "video_fps": 29.97,
         "propagation": "forward",
+        "smallest_part": 1.5,
     }
     seen: list[Request] = []
 
