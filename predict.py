@@ -90,6 +90,12 @@ class Predictor(BasePredictor):
             ge=0,
             le=240,
         ),
+        smallest_part: float = Input(
+            default=0,
+            description="Leaves out parts of a mask with fewer pixels than this many percent of its largest part; 0 keeps the network's masks as they are.",
+            ge=0,
+            le=100,
+        ),
         propagation: str = Input(
             default="both",
             description="both finds the objects on every frame; forward leaves the frames before the first click empty.",
@@ -112,6 +118,7 @@ class Predictor(BasePredictor):
                 output_quality=output_quality,
                 output_frame_interval=output_frame_interval,
                 video_fps=video_fps,
+                smallest_part=smallest_part,
                 propagation=propagation,
             )
             result = segment_video(request, self.model, folder / f"output{OUTPUTS[output_format].suffix}")

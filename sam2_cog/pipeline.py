@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.limits import Deadline
@@ -51,13 +52,22 @@ def segment_video(
         InvalidRequest: the request does not fit the video, known before the network runs; or its time is over.
         OSError: the file cannot be written.
     """
+    try:
+        return _segment(request, model, path, progress or LogProgress())
+    finally:
+        give_back_freed_memory()
+
+
+def _segment(
+    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path, progress: Progress
+) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
     info = probe(request.video, request.frame_rate)
     objects = _parse(request, info)
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
-    clip = WatchedClip(info, _frames_to_read(request, info, objects), progress or LogProgress(), deadline)
+    clip = WatchedClip(info, _frames_to_read(request, info, objects), progress, deadline)
     probe_seconds = time.perf_counter() - begin
     loaded = model if isinstance(model, LoadedModel) else model()
     begin = time.perf_counter()
@@ -66,7 +76,7 @@ def segment_video(
         closing(Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)) as tracked,
     ):
         for frame, masks in tracked:
-            output.write(frame, masks)
+            output.write(frame, masks.without_parts_below(request.smallest_part))
             clip.count_frame()
     network = time.perf_counter() - begin - clip.seconds - output.paint_seconds - output.encode_seconds
     return Result(

@@ -107,6 +107,13 @@ class Request:
         low=0,
         high=240,
     )
+    smallest_part: float = _input(
+        0.0,
+        "Leaves out parts of a mask with fewer pixels than this many percent of its largest part; "
+        "0 keeps the network's masks as they are.",
+        low=0,
+        high=100,
+    )
     propagation: str = _input(
         "both",
         "both finds the objects on every frame; forward leaves the frames before the first click empty.",
@@ -157,7 +164,7 @@ def _checked(name: str, value: Any, default: Any, limits: Option) -> Any:
         return _flag(name, value)
     if not isinstance(default, int | float):
         return _text(name, value, limits.choices)
-    return _number(name, value, limits, whole=name != "video_fps")
+    return _number(name, value, limits, whole=isinstance(default, int))
 
 
 def _path(value: Any) -> Path:

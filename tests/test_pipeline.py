@@ -13,8 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
+from sam2_cog.engine import tracker
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.masks import ObjectMask
 from sam2_cog.media.video import probe, read_frames
 from sam2_cog.outputs import OUTPUTS
 from sam2_cog.pipeline import Result, segment_video
@@ -67,6 +69,17 @@ def test_an_archive_holds_a_picture_per_frame(run: Run, output_format: str, mask
     assert list(found) == [f"frames/{frame:05d}.{output_format}" for frame in range(6)]
     assert {Image.open(io.BytesIO(content)).size for content in found.values()} == {(96, 64)}
     assert [frame["frame"] for frame in manifest["frames"]] == list(range(6))
+
+
+def test_small_parts_are_left_out_where_that_is_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    speckled = np.zeros((64, 96), bool)
+    speckled[20:40, 30:60] = speckled[:3, :3] = True
+    monkeypatch.setattr(tracker, "cut", lambda logits, height, width: (ObjectMask.of(speckled),))
+    for percent, area in ((0, 609), (1, 609), (2, 600)):
+        request = {"output_format": "png", "mask_type": "binary", "click_object_ids": "card"}
+        found = entries(run(**request, smallest_part=percent).path)
+        assert mask(found["masks/card/00003.png"]).sum() == area
+        assert json.loads(found["manifest.json"])["frames"][3]["objects"][0]["area"] == area
 
 
 def test_masks_are_found_and_painted(run: Run, small_clip: Path) -> None:

@@ -13,7 +13,7 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.outputs import OUTPUTS
 from sam2_cog.request import Request, option
 
-NUMBERS = ("output_quality", "output_frame_interval", "video_fps")
+NUMBERS = ("output_quality", "output_frame_interval", "video_fps", "smallest_part")
 TEXTS = [item.name for item in fields(Request) if item.name not in (*NUMBERS, "video")]
 CHOICES = [name for name in TEXTS if option(name).choices]
 
@@ -43,6 +43,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "output_quality": 80,
         "output_frame_interval": 1,
         "video_fps": 0,
+        "smallest_part": 0.0,
         "propagation": "both",
     }
 
@@ -84,6 +85,7 @@ def test_a_number_must_be_a_number_within_its_limits(name: str, value: object) -
         ("output_frame_interval", 1.5, "it must be a whole number of at least 1"),
         ("video_fps", 240.5, "it must be a number from 0 to 240"),
         ("video_fps", 0.001, "it must be 0 or at least 0.01"),
+        ("smallest_part", 100.5, "it must be a number from 0 to 100"),
     ],
 )
 def test_a_refusal_names_the_input_the_value_and_what_is_allowed(name: str, value: float, allowed: str) -> None:

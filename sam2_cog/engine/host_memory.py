@@ -12,7 +12,17 @@ def keep_freed_memory() -> bool:
     By itself it maps blocks of 32 MiB and more anew each time and gives back what is freed at the end of its heap, so
     the layers of `large` met 1.4 million page faults a frame, a seventh of its time (benchmarks/README.md).
     """
-    if platform.libc_ver()[0] != "glibc":
+    if not _has_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, -1))
+
+
+def give_back_freed_memory() -> None:
+    """Hand what is free back to the system, between two requests: else a large one would keep its peak for good."""
+    if _has_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _has_glibc() -> bool:
+    return platform.libc_ver()[0] == "glibc"
