@@ -1,6 +1,6 @@
 """What a request gets back: one file per kind, all with `open / write / close`; `OUTPUTS` picks by `output_format`.
 
-A further format is a further file with a subclass of `Output` (or of `VideoOutput` or `Archive`), and a line in the table.
+A further format is a further file with a subclass of `Output` (or of `VideoOutput`, `Archive`) and a line in the table.
 """
 
 from sam2_cog.outputs.base import Output, OutputSpec

@@ -2,7 +2,7 @@
 
 `binary` writes `masks/<object>/<number>.png`, one channel, 0 or 255, whatever the format asked for: masks stay exact.
 The other mask types write `frames/<number>.<format>`, or `frames/<object>/<number>.<format>` with `separate_objects`.
-Numbers have five digits or more and go on without gaps from 0, as editors want them; the manifest names each one's frame.
+Numbers have five digits or more and go on without gaps, as editors want them; the manifest names each one's frame.
 """
 
 from abc import abstractmethod

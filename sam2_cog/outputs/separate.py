@@ -1,4 +1,4 @@
-"""A zip with a video per object, `<object>.<format>`, and `manifest.json`; in each of them only that object is shown."""
+"""A zip with a video per object, `<object>.<format>`, which shows that object alone, and `manifest.json`."""
 
 import tempfile
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""A zip written from front to back, in constant memory: its index waits on disk, and its entries carry no time of day."""
+"""A zip written in constant memory: its index waits on disk. Its entries carry no time of day."""
 
 import json
 import tempfile
@@ -28,15 +28,16 @@ class ZipFileWriter:
 
     def deflate(self, name: str, pieces: Iterable[bytes]) -> None:
         """Add a file that comes bit by bit, compressed."""
-        with self._zip.open(_entry(name, zipfile.ZIP_DEFLATED), "w", force_zip64=True) as target:
-            for piece in pieces:
-                target.write(piece)
-        self._zip.NameToInfo.clear()
+        self._write(_entry(name, zipfile.ZIP_DEFLATED), pieces)
 
     def copy(self, name: str, path: Path) -> None:
         """Add a file from disk as it is."""
-        with path.open("rb") as source, self._zip.open(_entry(name, zipfile.ZIP_STORED), "w", force_zip64=True) as target:
-            while piece := source.read(_PIECE):
+        with path.open("rb") as source:
+            self._write(_entry(name, zipfile.ZIP_STORED), iter(lambda: source.read(_PIECE), b""))
+
+    def _write(self, entry: zipfile.ZipInfo, pieces: Iterable[bytes]) -> None:
+        with self._zip.open(entry, "w", force_zip64=True) as target:
+            for piece in pieces:
                 target.write(piece)
         self._zip.NameToInfo.clear()
 

@@ -1,9 +1,9 @@
 """The objects on transparency: straight (not premultiplied) alpha, with an edge as fine as the network drew it.
 
-Alpha is 255 inside a mask and 0 outside. Only on the pixels on either side of its edge it is the share of the pixel that
-the object covers, from the distance to the line where the logits are zero: logit / slope, in pixels. There it is above
-127 exactly where the mask is set. The frame's colours are kept where alpha is not 0 and in a band around it, because
-codecs share colours between neighbouring pixels; farther out the picture is black, which costs next to nothing.
+Alpha is 255 inside a mask and 0 outside. Only on the pixels on either side of its edge it is the share of the pixel
+that the object covers, from the distance to the line where the logits are zero: logit / slope, in pixels. There it is
+above 127 exactly where the mask is set. The frame's colours are kept where alpha is not 0 and in a band around it,
+because codecs share colours between neighbouring pixels; farther out the picture is black, which costs next to nothing.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def _lay(alpha: NDArray[np.uint8], mask: ObjectMask, logits: NDArray[np.float16]
     if logits is None:
         share = cv2.blur(inside, (3, 3)).astype(np.float32)
     else:
-        share = _covered(cv2.resize(logits.astype(np.float32), (width, height))[rows, columns])
+        share = _covered(np.asarray(cv2.resize(logits.astype(np.float32), (width, height)), np.float32)[rows, columns])
     share = np.where(inside, np.maximum(share, 128), np.minimum(share, 127)).astype(np.uint8)
     rim = cv2.dilate(inside, _NEIGHBOURS) != cv2.erode(inside, _NEIGHBOURS)
     part = alpha[rows, columns]
@@ -51,8 +51,8 @@ def _lay(alpha: NDArray[np.uint8], mask: ObjectMask, logits: NDArray[np.float16]
 
 
 def _covered(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    """How much of each pixel lies where the (h, w) logits are positive, if their zero line is straight there: 0 to 255."""
+    """How much of each pixel, 0 to 255, lies where the (h, w) logits are positive, taking their zero line as straight."""
     across, down = (cv2.Sobel(logits, cv2.CV_32F, dx, 1 - dx, ksize=1) / 2 for dx in (1, 0))
-    distance = logits / np.maximum(np.hypot(across, down), np.finfo(np.float32).tiny)
+    distance = logits / np.maximum(np.hypot(across, down), 1e-6)  # flat: no edge is near
     covered: NDArray[np.floating] = np.rint(np.clip(distance + 0.5, 0, 1) * 255)
     return covered

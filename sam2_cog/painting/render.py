@@ -62,9 +62,7 @@ class Painter:
         labelled = self._boxes and mask_type == "highlighted"
         self._labels = draw_labels(names, self._colours, width, height) if labelled else ()
 
-    def paint(
-        self, image: Picture, masks: Sequence[ObjectMask], soft: NDArray[np.float16] | None = None
-    ) -> Picture:
+    def paint(self, image: Picture, masks: Sequence[ObjectMask], soft: NDArray[np.float16] | None = None) -> Picture:
         """A new picture of the (H, W, 3) uint8 RGB frame, which is left as it is, and the masks of all objects.
 
         soft: the masks' logits as in `FrameMasks.soft`; only `cutout` reads them, for its edges.
