@@ -30,6 +30,7 @@ from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_imag
 _log = logging.getLogger(__name__)
 
 _SEEKABLE = ("mov", "matroska")  # containers with an index of exact time stamps
+_PACKETS_TO_FIRST_FRAME = 16  # B-frames come before the frame that they follow
 _SCALER = "bicubic+accurate_rnd+full_chroma_int"  # right to half a level; swscale's quick path is off by up to 3
 
 
@@ -77,12 +78,14 @@ class Frame:
     image: np.ndarray
 
 
-def probe(path: Path | str, frame_rate: Fraction | None = None) -> VideoInfo:
+def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: bool = False) -> VideoInfo:
     """Say what a clip is. A video is decoded once without colour conversion: only that counts its frames for certain.
 
     Args:
         path: a video, a zip or a folder of frames, or one image; its content tells which, not its suffix.
         frame_rate: frames a second of frames without times of their own, 24 unless given; a video keeps its own.
+        first_only: count no further than a video's first frame, which takes no longer for a long clip: enough to show
+            it. A video's `frame_count` is then 1, and what depends on its other frames is not known.
 
     Raises:
         UnreadableVideo: the file is missing, or no frame can be read from it.
@@ -95,7 +98,7 @@ def probe(path: Path | str, frame_rate: Fraction | None = None) -> VideoInfo:
             raise unreadable(path, "is empty")
         images = probe_images(path)
         rate = frame_rate or stream_header.DEFAULT_RATE
-        info = _probe_video(path) if images is None else _image_info(path, images, rate)
+        info = _probe_video(path, first_only) if images is None else _image_info(path, images, rate)
     except PermissionError:
         raise unreadable(path, "cannot be opened: permission denied") from None
     if excess := _excess(info.frame_count, info.width * info.height, info.duration_seconds):
@@ -147,12 +150,12 @@ def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
     )
 
 
-def _probe_video(path: Path) -> VideoInfo:
+def _probe_video(path: Path, first_only: bool) -> VideoInfo:
     streams, container, start_seconds = _header(path)
     stream = stream_header.picture_stream(path, streams)
     if excess := limits.SOUND_TRACKS.excess(sum(other.get("codec_type") == "audio" for other in streams)):
         raise unreadable(path, f"has {excess}")
-    scan = _scan(path, stream)
+    scan = _scan(path, stream, first_only)
     time_base, nominal = Fraction(stream["time_base"]), stream_header.nominal_rate(stream)
     if scan.in_order:
         pts, rate = _frozen(scan.pts), _measured_rate(scan.pts, time_base, nominal)
@@ -214,14 +217,15 @@ def _excess(frames: int, pixels: int, seconds: float) -> str:
     )
 
 
-def _scan(path: Path, stream: dict[str, Any]) -> _Scan:
-    """Decode the whole stream for the time stamps of its frames: 8 bytes a frame are kept."""
+def _scan(path: Path, stream: dict[str, Any], first_only: bool) -> _Scan:
+    """Decode the whole stream, or its beginning, for the time stamps of its frames: 8 bytes a frame are kept."""
     pts, key_frames, looks, duration = array("q"), array("q"), set[tuple[str | None, ...]](), 0
     look = ("width", "height", "pix_fmt", "color_space", "color_range")
     names = ",".join(("key_frame", "best_effort_timestamp", "pkt_duration", "duration", *look))
     options = ("-select_streams", str(stream["index"]), "-show_entries", f"frame={names}", "-of", "compact=p=0")
+    interval = ("-read_intervals", f"%+#{_PACKETS_TO_FIRST_FRAME}") if first_only else ()
     pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
-    with running(ffprobe(*options), path) as (process, errors):
+    with running(ffprobe(*options, *interval), path) as (process, errors):
         for line in process.stdout:
             entry = dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
             if "key_frame" not in entry:
@@ -239,6 +243,8 @@ def _scan(path: Path, stream: dict[str, Any]) -> _Scan:
         complaint = reason(errors)
     if not pts:
         raise unreadable(path, f"has no frame that can be decoded{complaint}")
+    if first_only:
+        return _Scan(pts[:1], key_frames[:1], duration, True, True, True)
     if complaint:
         _log.warning("%s: %d frames can be decoded, but parts of it are damaged%s", path.name, len(pts), complaint)
     in_order = len(pts) == 1 or bool((np.diff(np.array(pts)) > 0).all())

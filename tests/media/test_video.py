@@ -200,6 +200,19 @@ def test_a_window_has_the_pixels_of_the_full_read(reading: Reading) -> None:
             assert np.array_equal(frame.image, reading.frames[frame.index].image), frame.index
 
 
+def test_the_first_frame_can_be_had_before_the_others_are_counted(reading: Reading) -> None:
+    info = probe(reading.info.path, first_only=True)
+    assert info.frame_count == (reading.info.frame_count if reading.info.container == "zip" else 1)
+    assert (info.width, info.height, info.pixel_aspect) == (
+        reading.info.width,
+        reading.info.height,
+        reading.info.pixel_aspect,
+    )
+    (frame,) = read_frames(info, 0, 1)
+    assert frame.time_seconds == reading.frames[0].time_seconds
+    assert np.array_equal(frame.image, reading.frames[0].image)
+
+
 def test_the_facts_of_a_clip(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", FRAMES, rate=Fraction(30000, 1001), options=CLOSED, audio_seconds=4)
     info = probe(str(path))
