@@ -51,7 +51,7 @@ def _lay(alpha: NDArray[np.uint8], mask: ObjectMask, logits: NDArray[np.float16]
 
 
 def _covered(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    """How much of each pixel, 0 to 255, lies where the (h, w) logits are positive, taking their zero line as straight."""
+    """How much of each pixel, 0 to 255, lies where the (h, w) logits are positive, if their zero line is straight."""
     across, down = (cv2.Sobel(logits, cv2.CV_32F, dx, 1 - dx, ksize=1) / 2 for dx in (1, 0))
     distance = logits / np.maximum(np.hypot(across, down), 1e-6)  # flat: no edge is near
     covered: NDArray[np.floating] = np.rint(np.clip(distance + 0.5, 0, 1) * 255)
