@@ -98,7 +98,8 @@ def test_a_refusal_names_the_input_the_value_and_what_is_allowed(name: str, valu
 @pytest.mark.parametrize("name", FLAGS)
 def test_a_flag_is_true_or_false(name: str) -> None:
     assert getattr(request(**{name: True}), name) is True
-    for value in (None, 1, "true", "", []):
+    others: list[object] = [None, 1, "true", "", []]
+    for value in others:
         assert refusal(**{name: value}) == f"{name}: {value!r} is not allowed, it must be true or false"
 
 
