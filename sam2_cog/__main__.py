@@ -176,6 +176,9 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
         if item.name == "video":
             parser.add_argument("video", metavar="VIDEO", help=limits.description)
             continue
+        if isinstance(item.default, bool):
+            parser.add_argument("--" + item.name.replace("_", "-"), action="store_true", help=limits.description)
+            continue
         needed = item.default is MISSING
         parser.add_argument(
             "--" + item.name.replace("_", "-"),
@@ -186,7 +189,7 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
             metavar=None if limits.choices else "TEXT" if item.type is str else "N",
             help=limits.description.replace("%", "%%") + ("" if needed else f" (default: {item.default!r})"),
         )
-    parser.add_argument("--output", required=True, metavar="FILE", help="where the .mp4 or .zip goes")
+    parser.add_argument("--output", required=True, metavar="FILE", help="where the result goes")
     _add_model(parser)
     parser.set_defaults(run=_segment)
 
