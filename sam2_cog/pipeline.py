@@ -39,7 +39,7 @@ class Result:
 
 
 def segment_video(
-    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path, progress: Progress | None = None
+    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path | str, progress: Progress | None = None
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
@@ -53,7 +53,7 @@ def segment_video(
         OSError: the file cannot be written.
     """
     try:
-        return _segment(request, model, path, progress or LogProgress())
+        return _segment(request, model, Path(path), progress or LogProgress())
     finally:
         give_back_freed_memory()
 

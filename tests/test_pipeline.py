@@ -53,6 +53,11 @@ def mask(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content))) > 127
 
 
+def test_paths_may_be_texts(demo_model: LoadedModel, small_clip: Path, tmp_path: Path) -> None:
+    result = segment_video(Request(str(small_clip), "[30,40]"), demo_model, str(tmp_path / "out.mp4"))  # type: ignore[arg-type]
+    assert result.path == tmp_path / "out.mp4" and result.path.is_file()
+
+
 def test_a_video_keeps_its_frames_times_and_sound(run: Run, small_clip: Path) -> None:
     result = run()
     info = probe(result.path)

@@ -236,6 +236,8 @@ def test_the_five_clicks_are_a_dog_and_a_cat() -> None:
 
 REFUSED: list[dict[str, str]] = [
     {"click_coordinates": "[80,222],[900,80]"},
+    {"click_coordinates": "[0.5,0.25]"},
+    {"click_coordinates": "[100 50,300 200]"},
     {"click_coordinates": "[80,222]", "click_frames": "200"},
     {"click_coordinates": "[80,222]", "click_labels": "0"},
     {"click_coordinates": "[80,222,90,230]", "click_labels": "0"},
