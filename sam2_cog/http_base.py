@@ -11,8 +11,11 @@ import hmac
 import ipaddress
 import json
 import logging
+import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -116,11 +119,27 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: Starlette, listener: socket.socket) -> None:
-    """Answer until the process is told to stop (Ctrl-C, SIGTERM)."""
+    """Answer until the process is told to stop (Ctrl-C, SIGTERM), then return, so that what is open can be closed."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server(app).run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn has shut down in good order, and passes the signal on
         logger.info("stopped")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def beside(app: Starlette, listener: socket.socket) -> Iterator[None]:
+    """Answer in a thread of its own; stopped in good order on the way out."""
+    side = server(app)
+    thread = threading.Thread(target=side.run, args=([listener],), name="server")
+    thread.start()
+    try:
+        yield
+    finally:
+        side.should_exit = True
+        thread.join()
 
 
 def server(app: Starlette) -> uvicorn.Server:

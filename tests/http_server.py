@@ -2,8 +2,6 @@
 
 import http.client
 import json
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from sam2_cog.http_base import listen, server
+from sam2_cog.http_base import beside, listen
 
 
 @dataclass(frozen=True)
@@ -58,14 +56,5 @@ def running(app: Starlette) -> Iterator[Address]:
     """The app on a free port of this machine, in a thread; stopped in good order on the way out."""
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    uvicorn = server(app)
-    thread = threading.Thread(target=uvicorn.run, args=([listener],))
-    thread.start()
-    try:
-        while not uvicorn.started and thread.is_alive():
-            time.sleep(0.01)
+    with beside(app, listener):
         yield Address(port)
-    finally:
-        uvicorn.should_exit = True
-        thread.join(30)
-        assert not thread.is_alive(), "the server did not stop"
