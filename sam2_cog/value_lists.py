@@ -88,7 +88,7 @@ def _lines(piece: str) -> list[str]:
 
 def _unquoted(values: list[str], most: int) -> list[str]:
     """The values, the first `most` of them without their quotes."""
-    return [_unquote(value) for value in values[:most]] + values[most:]
+    return [" ".join(_unquote(value).split()) for value in values[:most]] + values[most:]
 
 
 def _unquote(value: str) -> str:

@@ -291,6 +291,7 @@ def test_brackets_and_quotes_that_do_not_match_are_refused(text: str) -> None:
         ('["dog","cat"]', ["dog", "cat", "object_3"]),
         ('["dog", null, "cat"]', ["dog", "object_2", "cat"]),
         ("['red  bird', \"it's\", '']", ["red bird", "it's", "object_3"]),
+        ("[' ', \" dog\\u00a0 1\", '']", ["object_1", "dog 1", "object_3"]),
         ("[dog, red bird\ncat]", ["dog", "red bird", "cat"]),
         ('["caf\\u00e9","[left] dog","a\\"b"]', ["café", "[left] dog", 'a"b']),
         ("dog[1],cat (left),it's", ["dog[1]", "cat (left)", "it's"]),
