@@ -127,6 +127,8 @@ def shown(default: Any) -> str:
     """How the page writes a default."""
     if default is MISSING or default == "":
         return "empty" if default == "" else "required"
+    if isinstance(default, bool):
+        return "`true`" if default else "`false`"
     return f"`{default}`" if isinstance(default, str) else f"`{default:g}`"
 
 

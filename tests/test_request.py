@@ -15,7 +15,8 @@ from sam2_cog.outputs import OUTPUTS
 from sam2_cog.request import Request, option
 
 NUMBERS = ("output_quality", "output_frame_interval", "video_fps", "smallest_part")
-TEXTS = [item.name for item in fields(Request) if item.name not in (*NUMBERS, "video")]
+FLAGS = ("separate_objects",)
+TEXTS = [item.name for item in fields(Request) if item.name not in (*NUMBERS, *FLAGS, "video")]
 CHOICES = [name for name in TEXTS if option(name).choices]
 
 
@@ -40,7 +41,9 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "click_corrections": "0",
         "mask_type": "highlighted",
         "annotation_type": "mask",
+        "background_color": "#00ff00",
         "output_format": "mp4",
+        "separate_objects": False,
         "output_quality": 80,
         "output_frame_interval": 1,
         "video_fps": 0,
@@ -56,7 +59,7 @@ def test_every_output_can_be_chosen() -> None:
 @pytest.mark.parametrize("name", CHOICES)
 def test_each_choice_is_taken_and_nothing_else(name: str) -> None:
     for choice in option(name).choices:
-        assert getattr(request(**{name: choice}), name) == choice
+        assert getattr(request(**{"output_format": "png", name: choice}), name) == choice
     for other in ("", "MP4", "mask ", "none", "é" * 500):
         message = refusal(**{name: other})
         assert message.startswith(f"{name}: ")
@@ -113,6 +116,34 @@ def test_texts_of_numpy_are_texts() -> None:
 )
 def test_a_refusal_names_the_input_the_value_and_what_is_allowed(name: str, value: float, allowed: str) -> None:
     assert refusal(**{name: value}) == f"{name}: {value} is not allowed, {allowed}"
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_flag_is_true_or_false(name: str) -> None:
+    assert getattr(request(**{name: True}), name) is True
+    others: list[object] = [None, 1, "true", "", []]
+    for value in others:
+        assert refusal(**{name: value}) == f"{name}: {value!r} is not allowed, it must be true or false"
+
+
+@pytest.mark.parametrize(("text", "rgb"), [("#00FF00", (0, 255, 0)), (" 1a2B3c", (26, 43, 60))])
+def test_a_colour_is_red_green_and_blue(text: str, rgb: tuple[int, int, int]) -> None:
+    assert request(background_color=text).background == rgb
+
+
+@pytest.mark.parametrize("text", ["", "green", "#0f0", "#00ff0g", "#00ff00ff", "\u0660" * 6])
+def test_what_is_no_colour_is_refused(text: str) -> None:
+    assert refusal(background_color=text) == f"background_color: {text!r} is not a colour, it must be like #00ff00"
+
+
+@pytest.mark.parametrize("output_format", ["mp4", "jpg"])
+def test_what_cannot_be_transparent_says_what_can(output_format: str) -> None:
+    assert refusal(mask_type="cutout", output_format=output_format) == (
+        f"mask_type: cutout has a transparent background, which {output_format} cannot hold, "
+        "so output_format must be one of mov, webm, png, webp"
+    )
+    for other in ("mov", "webm", "png", "webp"):
+        assert request(mask_type="cutout", output_format=other).wants_logits
 
 
 def test_whole_numbers_may_come_as_floats() -> None:
