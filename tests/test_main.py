@@ -75,7 +75,6 @@ def test_every_input_has_a_flag_that_reaches_the_request(
         "output_format": "webp",
         "output_quality": 90,
         "output_frame_interval": 3,
-        "smallest_part": 2.5,
         "video_fps": 29.97,
         "smallest_part": 2.5,
         "propagation": "forward",
