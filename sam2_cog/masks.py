@@ -108,6 +108,11 @@ class FrameMasks:
         """All masks as one new (objects, H, W) bool array, for those who want just that."""
         return np.stack([mask.full() for mask in self.objects])
 
+    def only(self, index: int) -> "FrameMasks":
+        """The same with empty masks for all objects but one."""
+        empty = ObjectMask(self.objects[index].size, None, b"")
+        return replace(self, objects=tuple(m if i == index else empty for i, m in enumerate(self.objects)))
+
     def without_parts_below(self, percent: float) -> "FrameMasks":
         """Every mask without the parts that have less than `percent` (0 to 100) of the pixels of its largest part."""
         if percent <= 0:

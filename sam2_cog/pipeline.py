@@ -12,7 +12,7 @@ from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.limits import Deadline
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import OUTPUTS, OutputSpec
+from sam2_cog.outputs import OutputSpec, output_for
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import Request
@@ -41,7 +41,7 @@ class Result:
 def segment_video(
     request: Request,
     model: LoadedModel | Callable[[], LoadedModel],
-    path: Path,
+    path: Path | str,
     progress: Progress | None = None,
     *,
     info: VideoInfo | None = None,
@@ -59,7 +59,7 @@ def segment_video(
         OSError: the file cannot be written.
     """
     try:
-        return _segment(request, model, path, progress or LogProgress(), info)
+        return _segment(request, model, Path(path), progress or LogProgress(), info)
     finally:
         give_back_freed_memory()
 
@@ -82,8 +82,8 @@ def _segment(
     loaded = model if isinstance(model, LoadedModel) else model()
     begin = time.perf_counter()
     with (
-        OUTPUTS[request.output_format](_spec(request, info, objects, loaded, path)) as output,
-        closing(Tracker(loaded).track(clip, objects, request.propagation)) as tracked,
+        output_for(request.output_format, _spec(request, info, objects, loaded, path)) as output,
+        closing(Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)) as tracked,
     ):
         for frame, masks in tracked:
             output.write(frame, masks.without_parts_below(request.smallest_part))
@@ -130,6 +130,8 @@ def _spec(
         names=tuple(target.name for target in objects),
         mask_type=request.mask_type,
         annotation_type=request.annotation_type,
+        background=request.background,
+        separate_objects=request.separate_objects,
         quality=request.output_quality,
         frame_interval=request.output_frame_interval,
         frame_rate=request.frame_rate,

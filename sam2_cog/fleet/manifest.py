@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.outputs import OUTPUTS
+from sam2_cog.outputs import suffix_of
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.request import Request
 
@@ -63,7 +63,7 @@ def read_manifest(path: Path) -> tuple[Job, ...]:
     names = [_name(row, request) for row, request in zip(rows, requests, strict=True)]
     _check_distinct(names)
     return tuple(
-        Job(name, _source(row, path.parent), request, stem + OUTPUTS[request.output_format].suffix)
+        Job(name, _source(row, path.parent), request, stem + suffix_of(request))
         for name, row, request, stem in zip(names, rows, requests, safe_names(names), strict=True)
     )
 
@@ -119,11 +119,11 @@ def _request(number: int, row: Row) -> Request:
 
 def _value(name: str, value: Any) -> Any:
     """A cell as the input takes it: a CSV holds numbers as text, JSON may hold lists where text is asked for."""
-    default = INPUTS[name].default
-    if isinstance(default, int | float) and isinstance(value, str):
+    read = type(INPUTS[name].default)
+    if isinstance(value, str) and read in (bool, int, float):
         try:
-            return int(value) if isinstance(default, int) else float(value)
-        except ValueError:
+            return {"true": True, "false": False}[value.strip().lower()] if read is bool else read(value)
+        except (ValueError, KeyError):
             return value  # the request refuses it in its own words
     return json.dumps(value) if isinstance(value, list) else value
 

@@ -18,6 +18,7 @@ from sam2_cog.request import Request
 ROWS: list[dict[str, Any]] = [
     {"id": "first", "video": "a.mp4", "click_coordinates": "[1,2]", "output_quality": 50, "video_fps": 12.5},
     {"id": "second", "video": "deep/b.mp4", "click_coordinates": "[3,4],[5,6]", "output_format": "png"},
+    {"id": "third", "video": "c.mp4", "click_coordinates": "[3,4]", "separate_objects": True},
 ]
 
 
@@ -45,11 +46,12 @@ def refusal(path: Path) -> str:
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_every_row_is_a_request(tmp_path: Path, suffix: str) -> None:
-    first, second = read_manifest(write(tmp_path / f"jobs{suffix}", ROWS))
+    first, second, third = read_manifest(write(tmp_path / f"jobs{suffix}", ROWS))
     assert (first.name, first.source, first.output) == ("first", str(tmp_path / "a.mp4"), "first.mp4")
     assert (first.request.output_quality, first.request.video_fps) == (50, 12.5)
     assert (second.output, second.source) == ("second.zip", str(tmp_path / "deep/b.mp4"))
     assert second.request.click_coordinates == "[3,4],[5,6]" and second.request.output_quality == 80
+    assert third.request.separate_objects is True and second.request.separate_objects is False
 
 
 def test_without_an_id_the_stem_of_the_video_is_the_name(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_shards_part_the_rows_whatever_else_there_is(names: set[str], count: int
 
 
 def test_another_request_has_another_digest(tmp_path: Path) -> None:
-    first, second = read_manifest(write(tmp_path / "jobs.jsonl", ROWS))
+    first, second, _ = read_manifest(write(tmp_path / "jobs.jsonl", ROWS))
     (changed, _) = read_manifest(write(tmp_path / "jobs.jsonl", [ROWS[0] | {"output_quality": 51}, ROWS[1]]))
     assert len({first.digest, second.digest, changed.digest}) == 3
     assert read_manifest(write(tmp_path / "jobs.jsonl", ROWS))[0].digest == first.digest
