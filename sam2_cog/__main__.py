@@ -1,7 +1,7 @@
 """The command line: `python -m sam2_cog segment | evaluate | weights`, installed as `sam2-cog` too.
 
-What takes long to import is imported where it is used: so help and refusals come at once, and an interrupt while the
-program still starts ends in a sentence as a later one does.
+What takes long to import is imported where it is used: so an interrupt while the program still starts ends in a
+sentence as a later one does.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 2 refused, 1 failed or interrupted."""
     try:
         _unwind_on_signals()
-        _run(arguments)
+        return _run(arguments)
     except (InvalidRequest, UnreadableVideo) as error:
         print(f"sam2-cog: {error}", file=sys.stderr)
         return REFUSED
@@ -51,7 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sam2-cog: interrupted, nothing was written", file=sys.stderr)
         return FAILED
-    return 0
 
 
 def _unwind_on_signals() -> None:
@@ -61,13 +60,13 @@ def _unwind_on_signals() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def _run(arguments: Sequence[str] | None) -> None:
+def _run(arguments: Sequence[str] | None) -> int:
     import logging
 
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("sam2_cog").setLevel(logging.INFO)
     parsed = _parser().parse_args(arguments)
-    parsed.run(parsed)
+    return parsed.run(parsed) or 0
 
 
 def _segment(arguments: argparse.Namespace) -> None:
@@ -159,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_segment(commands)
     _add_evaluate(commands)
     _add_weights(commands)
+    _add_fleet(commands)
     return parser
 
 
@@ -220,6 +220,23 @@ def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument("name", metavar="NAME", choices=list(CHECKPOINTS), help=", ".join(CHECKPOINTS))
         action.set_defaults(run=run)
+
+
+def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.fleet import command as fleet
+
+    batch = commands.add_parser(
+        "batch",
+        help="carry out a manifest of many requests",
+        description=fleet.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    fleet.add_batch_arguments(batch)
+    _add_model(batch)
+    batch.set_defaults(run=fleet.run)
+    cost = commands.add_parser("estimate", help="say what a manifest would cost, from headers alone")
+    fleet.add_estimate_arguments(cost)
+    cost.set_defaults(run=fleet.run_estimate)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

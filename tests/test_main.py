@@ -250,12 +250,6 @@ def test_an_interrupt_while_the_program_starts_is_one_sentence(tmp_path: Path, s
     assert errors == "sam2-cog: interrupted, nothing was written\n"
 
 
-def test_help_and_refusals_need_no_network() -> None:
-    """The network's library takes seconds to import."""
-    code = "import sys; from sam2_cog import __main__ as m; m._parser(); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
 def test_the_help_explains_every_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert main("segment", "--help") == 0
     words = " ".join(capsys.readouterr().out.split())

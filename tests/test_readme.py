@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
@@ -17,6 +17,7 @@ from sam2_cog.__main__ import _parser
 from sam2_cog.engine import model
 from sam2_cog.engine.checkpoints import CHECKPOINTS, verify_checkpoint
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
+from sam2_cog.fleet.manifest import read_manifest
 from sam2_cog.media.video import probe
 from sam2_cog.prompts import ObjectPrompts, parse_prompts
 from sam2_cog.request import Request, option
@@ -205,7 +206,7 @@ def test_the_python_example_makes_a_request_that_fits_its_clip(monkeypatch: pyte
 
 def test_there_are_examples_of_every_kind() -> None:
     assert len(segment_commands()) >= 9
-    assert {call[0] for call in own_commands()} == {"segment", "weights", "evaluate"}
+    assert {call[0] for call in own_commands()} >= {"segment", "weights", "evaluate", "batch", "estimate"}
     assert cog_commands() and len(bodies()) >= 2
 
 
@@ -214,6 +215,11 @@ def test_the_sample_request_is_that_of_the_first_command() -> None:
     arguments = _parser().parse_args(segment_commands()[0])
     first = Request(**{name: getattr(arguments, name) for name in INPUTS})
     assert objects_of(Request(video=first.video, **sample)) == objects_of(first)
+
+
+def test_the_manifest_of_the_samples_can_be_carried_out() -> None:
+    jobs = read_manifest(ROOT / "samples/two_birds.csv")
+    assert [len(objects_of(replace(job.request, video=Path("samples") / job.request.video))) for job in jobs] == [1, 2]
 
 
 def test_the_samples_size_is_as_assumed_here() -> None:
@@ -238,6 +244,8 @@ def test_the_five_clicks_are_a_dog_and_a_cat() -> None:
 
 REFUSED: list[dict[str, str]] = [
     {"click_coordinates": "[80,222],[900,80]"},
+    {"click_coordinates": "[0.5,0.25]"},
+    {"click_coordinates": "[100 50,300 200]"},
     {"click_coordinates": "[80,222]", "click_frames": "200"},
     {"click_coordinates": "[80,222]", "click_labels": "0"},
     {"click_coordinates": "[80,222,90,230]", "click_labels": "0"},
