@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam2_cog.engine.model import LoadedModel, load_model
+from sam2_cog.engine.checkpoints import fetch_checkpoint
+from sam2_cog.engine.model import LoadedModel, build_network, load_model, load_weights, place_network
 from tests.clips import numbered_frames, write_clip
 
 torch.set_num_threads(1)
@@ -18,6 +19,14 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def demo_model() -> LoadedModel:
     return load_model("demo", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def small_model() -> LoadedModel:
+    """The demo model at 64 pixels: quicker, with poor masks; for what does not depend on their quality."""
+    network = build_network("demo", image_size=64)
+    load_weights(network, fetch_checkpoint("demo"), "demo")
+    return place_network("demo", network, "cpu")
 
 
 @pytest.fixture(scope="session")
