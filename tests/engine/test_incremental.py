@@ -90,11 +90,19 @@ def test_random_edits_give_the_masks_of_a_fresh_run(bench: Bench, seed: int) -> 
         edits.edit()
 
 
+def test_random_edits_of_objects_that_run_in_a_batch(demo_model: LoadedModel) -> None:
+    bench, edits = Bench(demo_model, moving_blocks(4, 8, 64, 48)), Edits(7, 64, 48, 8)
+    for _ in range(4):
+        bench.track(*edits.objects())
+        edits.edit()
+    bench.tracker.close()
+
+
 def test_random_edits_with_a_journal_that_is_too_small(
     small_model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "THINNED", 16)
-    bench = Bench(small_model, moving_blocks(5, 36, 64, 48), journal_bytes=40 * 17_000)
+    bench = Bench(small_model, moving_blocks(5, 36, 64, 48), journal_bytes=100_000)
     for objects in (
         (one("a", click(20, 30, 20)), one("b", click(25, 50, 40))),
         (one("a", click(20, 30, 20), corrections=(click(34, 10, 10),)), one("b", click(25, 50, 40))),
