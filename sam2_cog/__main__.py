@@ -17,7 +17,7 @@ from sam2_cog.engine.model import load_model
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.evaluate import command as evaluation
 from sam2_cog.evaluate.whole_product import product_of
-from sam2_cog.outputs import OUTPUTS
+from sam2_cog.outputs import suffix_of
 from sam2_cog.pipeline import segment_video
 from sam2_cog.progress import Progress
 from sam2_cog.request import Request, option
@@ -71,7 +71,7 @@ def _segment(arguments: argparse.Namespace) -> None:
 
 
 def _check_output(request: Request, path: Path) -> None:
-    suffix = OUTPUTS[request.output_format].suffix
+    suffix = suffix_of(request)
     if path.suffix.lower() != suffix:
         raise InvalidRequest(f"output: {path.name!r} does not end in {suffix}, which {request.output_format} needs")
     if path.exists() and request.video.exists() and path.samefile(request.video):
@@ -134,6 +134,9 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
         if item.name == "video":
             parser.add_argument("video", metavar="VIDEO", type=Path, help=limits.description)
             continue
+        if isinstance(item.default, bool):
+            parser.add_argument("--" + item.name.replace("_", "-"), action="store_true", help=limits.description)
+            continue
         needed = item.default is MISSING
         parser.add_argument(
             "--" + item.name.replace("_", "-"),
@@ -144,7 +147,7 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
             metavar=None if limits.choices else "TEXT" if item.type is str else "N",
             help=limits.description.replace("%", "%%") + ("" if needed else f" (default: {item.default!r})"),
         )
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="where the .mp4 or .zip goes")
+    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="where the result goes")
     _add_model(parser)
     parser.set_defaults(run=_segment)
 

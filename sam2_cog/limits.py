@@ -53,6 +53,9 @@ SIDE = Limit("SAM2_MAX_SIDE", 16_384, "pixels on a side", "width or height of a 
 PIXELS = Limit("SAM2_MAX_PIXELS", 1 << 26, "pixels a frame", "pixels of an image (8192 x 8192)")
 VIDEO_PIXELS = Limit("SAM2_MAX_VIDEO_PIXELS", 8192 * 4320, "pixels a frame", "pixels of a frame of a video (8K)")
 PIXELS_OF_ALL_FRAMES = Limit("SAM2_MAX_CLIP_PIXELS", 10**12, "pixels in all frames", "pixels of a frame x frames")
+SEPARATE_VIDEOS = Limit(
+    "SAM2_MAX_SEPARATE_VIDEOS", 16, "videos", "videos that are encoded at a time (`separate_objects`)"
+)
 SOUND_TRACKS = Limit("SAM2_MAX_SOUND_TRACKS", 32, "sound tracks", "sound tracks of a video")
 ARCHIVE_BYTES = Limit("SAM2_MAX_ARCHIVE_BYTES", 1 << 35, "bytes", "bytes of an archive that is written")
 JOURNAL_BYTES = Limit(

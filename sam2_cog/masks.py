@@ -108,7 +108,12 @@ class FrameMasks:
         """All masks as one new (objects, H, W) bool array, for those who want just that."""
         return np.stack([mask.full() for mask in self.objects])
 
-    def only(self, number: int) -> "FrameMasks":
+    def only(self, index: int) -> "FrameMasks":
+        """The same with empty masks for all objects but one."""
+        empty = ObjectMask(self.objects[index].size, None, b"")
+        return replace(self, objects=tuple(m if i == index else empty for i, m in enumerate(self.objects)))
+
+    def alone(self, number: int) -> "FrameMasks":
         """The masks of object `number` alone."""
         part = slice(number, number + 1)
         soft = None if self.soft is None else self.soft[part]

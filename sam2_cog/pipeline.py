@@ -13,7 +13,7 @@ from sam2_cog.engine.tracker import Tracker
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import OUTPUTS, OutputSpec
+from sam2_cog.outputs import OutputSpec, output_for
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import Request
@@ -40,7 +40,7 @@ class Result:
 
 
 def segment_video(
-    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path, progress: Progress | None = None
+    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path | str, progress: Progress | None = None
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
@@ -54,7 +54,7 @@ def segment_video(
         OSError: the file cannot be written.
     """
     try:
-        return _segment(request, model, path, progress or LogProgress())
+        return _segment(request, model, Path(path), progress or LogProgress())
     finally:
         give_back_freed_memory()
 
@@ -72,7 +72,7 @@ def _segment(
     probe_seconds = time.perf_counter() - begin
     loaded = model if isinstance(model, LoadedModel) else model()
     spec = output_spec(request, info, objects, loaded.name, path)
-    tracked = Tracker(loaded).track(clip, objects, request.propagation)
+    tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
     result = write_result(request, spec, clip, tracked)
     return replace(result, decode_seconds=probe_seconds + result.decode_seconds)
 
@@ -85,7 +85,7 @@ def write_result(
     tracked: the frames in order, read from `clip`, with the masks of the objects of `spec`; closed in the end.
     """
     begin = time.perf_counter()
-    with OUTPUTS[request.output_format](spec) as output, closing(tracked):
+    with output_for(request.output_format, spec) as output, closing(tracked):
         for frame, masks in tracked:
             output.write(frame, masks.without_parts_below(request.smallest_part))
             clip.count_frame()
@@ -133,6 +133,8 @@ def output_spec(
         names=tuple(target.name for target in objects),
         mask_type=request.mask_type,
         annotation_type=request.annotation_type,
+        background=request.background,
+        separate_objects=request.separate_objects,
         quality=request.output_quality,
         frame_interval=request.output_frame_interval,
         frame_rate=request.frame_rate,

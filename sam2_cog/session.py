@@ -30,7 +30,7 @@ from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
 from sam2_cog.media.frame_reader import FrameReader
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.pipeline import Result, WatchedClip, objects_of, output_spec, write_result
+from sam2_cog.pipeline import Result, WatchedClip, objects_of, output_spec, segment_video, write_result
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
 from sam2_cog.request import Request
@@ -162,6 +162,8 @@ class Session:
     def write(self, request: Request, path: Path, progress: Progress | None = None) -> Result:
         """Write what a request for this clip asks for, as `segment_video` would; only what is stale is tracked first.
 
+        What is made of the masks' logits (`Request.wants_logits`) is tracked afresh: a session does not keep them.
+
         Raises:
             InvalidRequest: the request is for another clip, or does not fit this one.
             UnreadableVideo: the file changed since it was opened.
@@ -173,6 +175,8 @@ class Session:
         of_images = self.info.container in IMAGE_CONTAINERS
         info = probe(self.info.path, request.frame_rate) if of_images else self.info
         objects = objects_of(request, info)
+        if request.wants_logits:
+            return segment_video(request, self._model, path, progress)
         passes = self._passes(objects, request.propagation)
         frames = self._tracker.frames_to_track(objects, passes) + info.frame_count
         clip = WatchedClip(info, frames, progress or LogProgress(), Deadline())

@@ -129,6 +129,8 @@ def shown(default: Any) -> str:
     """How the page writes a default."""
     if default is MISSING or default == "":
         return "empty" if default == "" else "required"
+    if isinstance(default, bool):
+        return "`true`" if default else "`false`"
     return f"`{default}`" if isinstance(default, str) else f"`{default:g}`"
 
 
@@ -257,6 +259,8 @@ def test_the_five_clicks_are_a_dog_and_a_cat() -> None:
 
 REFUSED: list[dict[str, str]] = [
     {"click_coordinates": "[80,222],[900,80]"},
+    {"click_coordinates": "[0.5,0.25]"},
+    {"click_coordinates": "[100 50,300 200]"},
     {"click_coordinates": "[80,222]", "click_frames": "200"},
     {"click_coordinates": "[80,222]", "click_labels": "0"},
     {"click_coordinates": "[80,222,90,230]", "click_labels": "0"},

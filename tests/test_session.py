@@ -127,6 +127,14 @@ def test_what_is_written_is_what_a_request_gives(
     assert_as_a_fresh_run(session, CORRECTED)
 
 
+def test_what_needs_the_logits_is_written_too(session: Session, tmp_path: Path) -> None:
+    request = Request(session.info.path, **CLICKS, mask_type="cutout", output_format="png")  # type: ignore[arg-type]
+    assert request.wants_logits
+    session.write(request, tmp_path / "result.zip", lambda *_: None)
+    segment_video(request, session._model, tmp_path / "fresh.zip", lambda *_: None)
+    assert (tmp_path / "result.zip").read_bytes() == (tmp_path / "fresh.zip").read_bytes()
+
+
 def test_a_zip_of_frames_is_written_at_the_rate_that_is_asked_for(small_model: LoadedModel, tmp_path: Path) -> None:
     path = frame_zip(tmp_path / "frames.zip", numbered_frames(3))
     request = Request(path, "[20,40]", video_fps=12)

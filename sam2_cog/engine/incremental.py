@@ -151,7 +151,7 @@ class IncrementalTracker:
             for step, masks in enumerate(islice(found, until - first), first):
                 with self._using() as journal:
                     for row, (recording, memory) in enumerate(zip(recordings, state.memories, strict=True)):
-                        journal.add(recording, step, masks.only(row), memory)
+                        journal.add(recording, step, masks.alone(row), memory)
                     shown = self._masks(journal, tracks, masks.frame_index)
                 if shown and step == tracks.passes.last(masks.frame_index):
                     yield shown

@@ -197,8 +197,8 @@ def test_a_correction_on_the_start_of_all_objects_is_previewed(bench: Bench) -> 
     list(bench.tracker.advance(tracks))
     found = bench.tracker.masks(tracks, 4)
     assert found is not None
-    assert_same(found.only(0), early[0])
-    assert_same(found.only(1), early[1])
+    assert_same(found.alone(0), early[0])
+    assert_same(found.alone(1), early[1])
 
 
 def test_a_preview_without_a_track_up_to_there_is_empty(bench: Bench) -> None:
