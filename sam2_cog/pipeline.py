@@ -40,13 +40,19 @@ class Result:
 
 
 def segment_video(
-    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path | str, progress: Progress | None = None
+    request: Request,
+    model: LoadedModel | Callable[[], LoadedModel],
+    path: Path | str,
+    progress: Progress | None = None,
+    *,
+    info: VideoInfo | None = None,
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
     model: a loaded one, or what loads it; that is called when the request has turned out to fit the video.
     path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
     progress: told after each frame; without it a log line is written about once a second.
+    info: what `probe` said of the request's video, where that was asked before.
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
@@ -54,16 +60,20 @@ def segment_video(
         OSError: the file cannot be written.
     """
     try:
-        return _segment(request, model, Path(path), progress or LogProgress())
+        return _segment(request, model, Path(path), progress or LogProgress(), info)
     finally:
         give_back_freed_memory()
 
 
 def _segment(
-    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path, progress: Progress
+    request: Request,
+    model: LoadedModel | Callable[[], LoadedModel],
+    path: Path,
+    progress: Progress,
+    info: VideoInfo | None,
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
-    info = probe(request.video, request.frame_rate)
+    info = info or probe(request.video, request.frame_rate)
     objects = objects_of(request, info)
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)

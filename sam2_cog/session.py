@@ -176,7 +176,7 @@ class Session:
         info = probe(self.info.path, request.frame_rate) if of_images else self.info
         objects = objects_of(request, info)
         if request.wants_logits:
-            return segment_video(request, self._model, path, progress)
+            return segment_video(request, self._model, path, progress, info)
         passes = self._passes(objects, request.propagation)
         frames = self._tracker.frames_to_track(objects, passes) + info.frame_count
         clip = WatchedClip(info, frames, progress or LogProgress(), Deadline())

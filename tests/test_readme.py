@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
@@ -18,6 +18,7 @@ from sam2_cog.__main__ import _check_output, _parser
 from sam2_cog.engine.checkpoints import CHECKPOINTS, verify_checkpoint
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
+from sam2_cog.fleet.manifest import read_manifest
 from sam2_cog.masks import FrameMasks, ObjectMask
 from sam2_cog.media.video import probe
 from sam2_cog.prompts import ObjectPrompts, parse_prompts
@@ -226,7 +227,7 @@ def test_the_names_that_are_kept_are_there() -> None:
 
 def test_there_are_examples_of_every_kind() -> None:
     assert len(segment_commands()) >= 9
-    assert {call[0] for call in own_commands()} == {"segment", "weights", "evaluate"}
+    assert {call[0] for call in own_commands()} >= {"segment", "weights", "evaluate", "batch", "estimate"}
     assert cog_commands() and len(bodies()) >= 2
 
 
@@ -235,6 +236,11 @@ def test_the_sample_request_is_that_of_the_first_command() -> None:
     arguments = _parser().parse_args(segment_commands()[0])
     first = Request(**{name: getattr(arguments, name) for name in INPUTS})
     assert objects_of(Request(video=first.video, **sample)) == objects_of(first)
+
+
+def test_the_manifest_of_the_samples_can_be_carried_out() -> None:
+    jobs = read_manifest(ROOT / "samples/two_birds.csv")
+    assert [len(objects_of(replace(job.request, video=Path("samples") / job.request.video))) for job in jobs] == [1, 2]
 
 
 def test_the_samples_size_is_as_assumed_here() -> None:
