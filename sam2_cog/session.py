@@ -159,7 +159,7 @@ class Session:
             raise InvalidRequest("objects: they are not tracked to the end yet, so their results are not whole")
         return self._results(tracks, self._clip)
 
-    def write(self, request: Request, path: Path, progress: Progress | None = None) -> Result:
+    def write(self, request: Request, path: Path | str, progress: Progress | None = None) -> Result:
         """Write what a request for this clip asks for, as `segment_video` would; only what is stale is tracked first.
 
         What is made of the masks' logits (`Request.wants_logits`) is tracked afresh: a session does not keep them.
@@ -176,11 +176,11 @@ class Session:
         info = probe(self.info.path, request.frame_rate) if of_images else self.info
         objects = objects_of(request, info)
         if request.wants_logits:
-            return segment_video(request, self._model, path, progress, info)
+            return segment_video(request, self._model, path, progress, info=info)
         passes = self._passes(objects, request.propagation)
         frames = self._tracker.frames_to_track(objects, passes) + info.frame_count
         clip = WatchedClip(info, frames, progress or LogProgress(), Deadline())
-        spec = output_spec(request, info, objects, self._model.name, path)
+        spec = output_spec(request, info, objects, self._model.name, Path(path))
         self._tracks = self._tracker.begin(objects, passes)
         return write_result(request, spec, clip, self._finished(self._tracks, clip))
 
