@@ -4,9 +4,9 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sam2_cog.engine.host_memory import give_back_freed_memory
@@ -14,6 +14,7 @@ from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
+from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import OutputSpec, output_for, suffix_of
 from sam2_cog.progress import LogProgress, Progress
@@ -80,31 +81,41 @@ def _segment(
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
     info = info or probe(request.video, request.frame_rate)
-    objects = _parse(request, info)
+    objects = objects_of(request, info)
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
     clip = WatchedClip(info, _frames_to_read(request, info, objects), progress, deadline)
     probe_seconds = time.perf_counter() - begin
     loaded = model if isinstance(model, LoadedModel) else model()
+    spec = output_spec(request, info, objects, loaded.name, path)
+    tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
+    result = write_result(request, spec, clip, tracked)
+    return replace(result, decode_seconds=probe_seconds + result.decode_seconds)
+
+
+def write_result(
+    request: Request, spec: OutputSpec, clip: "WatchedClip", tracked: Generator[tuple[Frame, FrameMasks], None, None]
+) -> Result:
+    """Write the file that was asked for; what is neither decoding nor writing counts as the network's time.
+
+    tracked: the frames in order, read from `clip`, with the masks of the objects of `spec`; closed in the end.
+    """
     begin = time.perf_counter()
-    with (
-        output_for(request.output_format, _spec(request, info, objects, loaded, path)) as output,
-        closing(Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)) as tracked,
-    ):
+    with output_for(request.output_format, spec) as output, closing(tracked):
         for frame, masks in tracked:
             output.write(frame, masks.without_parts_below(request.smallest_part))
             clip.count_frame()
     network = time.perf_counter() - begin - clip.seconds - output.paint_seconds - output.encode_seconds
     return Result(
-        path,
-        info.frame_count,
-        len(objects),
-        probe_seconds + clip.seconds,
+        spec.path,
+        spec.video.frame_count,
+        len(spec.names),
+        clip.seconds,
         network,
         output.paint_seconds,
         output.encode_seconds,
-        info.notes,
+        spec.video.notes,
     )
 
 
@@ -131,7 +142,8 @@ def check_output(request: Request, path: Path) -> None:
         raise InvalidRequest(f"output: {reason}") from error
 
 
-def _parse(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
+def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
+    """What a request asks for in this video; raises InvalidRequest if it does not fit."""
     return parse_prompts(
         request.click_coordinates,
         request.click_labels,
@@ -152,9 +164,10 @@ def _frames_to_read(request: Request, info: VideoInfo, objects: tuple[ObjectProm
     return len(prompted) + backward + info.frame_count
 
 
-def _spec(
-    request: Request, info: VideoInfo, objects: tuple[ObjectPrompts, ...], model: LoadedModel, path: Path
+def output_spec(
+    request: Request, info: VideoInfo, objects: Sequence[ObjectPrompts], model_name: str, path: Path
 ) -> OutputSpec:
+    """What a request wants to be written of these objects."""
     return OutputSpec(
         path=path,
         video=info,
@@ -166,7 +179,7 @@ def _spec(
         quality=request.output_quality,
         frame_interval=request.output_frame_interval,
         frame_rate=request.frame_rate,
-        model=model.name,
+        model=model_name,
     )
 
 
