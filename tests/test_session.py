@@ -236,7 +236,7 @@ def test_what_cannot_be_opened_is_said(small_clip: Path, tmp_path: Path) -> None
 
 def test_a_result_that_cannot_be_written_is_said_and_the_session_goes_on(session: Session, tmp_path: Path) -> None:
     request = Request(session.info.path, **CLICKS)  # type: ignore[arg-type]
-    with pytest.raises(OSError, match="cannot be written"):
+    with pytest.raises(InvalidRequest, match="does not exist"):
         session.write(request, tmp_path / "nowhere" / "result.mp4", lambda *_: None)
     assert session.write(request, tmp_path / "result.mp4", lambda *_: None).path.exists()
 
