@@ -203,7 +203,7 @@ def test_the_python_example_makes_a_request_that_fits_its_clip(monkeypatch: pyte
 
 def test_there_are_examples_of_every_kind() -> None:
     assert len(segment_commands()) >= 9
-    assert {call[0] for call in own_commands()} == {"segment", "weights", "evaluate"}
+    assert {call[0] for call in own_commands()} == {"segment", "weights", "evaluate", "label-studio", "x-anylabeling"}
     assert cog_commands() and len(bodies()) >= 2
 
 
