@@ -1,4 +1,4 @@
-"""The command line: `python -m sam2_cog segment | evaluate | weights | label-studio | x-anylabeling`, installed as `sam2-cog` too."""
+"""The command line: `python -m sam2_cog COMMAND`, installed as `sam2-cog` too."""
 
 import argparse
 import logging
@@ -18,7 +18,8 @@ from sam2_cog.engine.model import load_model
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.evaluate import command as evaluation
 from sam2_cog.evaluate.whole_product import product_of
-from sam2_cog.outputs import OUTPUTS
+from sam2_cog.fleet import command as fleet
+from sam2_cog.outputs import suffix_of
 from sam2_cog.pipeline import segment_video
 from sam2_cog.progress import Progress
 from sam2_cog.request import Request, option
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parsed = _parser().parse_args(arguments)
     try:
-        parsed.run(parsed)
+        return parsed.run(parsed) or 0
     except (InvalidRequest, UnreadableVideo) as error:
         print(f"sam2-cog: {error}", file=sys.stderr)
         return REFUSED
@@ -55,7 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sam2-cog: interrupted, nothing was written", file=sys.stderr)
         return FAILED
-    return 0
 
 
 def _segment(arguments: argparse.Namespace) -> None:
@@ -72,7 +72,7 @@ def _segment(arguments: argparse.Namespace) -> None:
 
 
 def _check_output(request: Request, path: Path) -> None:
-    suffix = OUTPUTS[request.output_format].suffix
+    suffix = suffix_of(request)
     if path.suffix.lower() != suffix:
         raise InvalidRequest(f"output: {path.name!r} does not end in {suffix}, which {request.output_format} needs")
     if path.exists() and request.video.exists() and path.samefile(request.video):
@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_segment(commands)
     _add_evaluate(commands)
     _add_weights(commands)
+    _add_fleet(commands)
     _add_doors(commands)
     return parser
 
@@ -136,6 +137,9 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
         if item.name == "video":
             parser.add_argument("video", metavar="VIDEO", type=Path, help=limits.description)
             continue
+        if isinstance(item.default, bool):
+            parser.add_argument("--" + item.name.replace("_", "-"), action="store_true", help=limits.description)
+            continue
         needed = item.default is MISSING
         parser.add_argument(
             "--" + item.name.replace("_", "-"),
@@ -146,7 +150,7 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
             metavar=None if limits.choices else "TEXT" if item.type is str else "N",
             help=limits.description.replace("%", "%%") + ("" if needed else f" (default: {item.default!r})"),
         )
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="where the .mp4 or .zip goes")
+    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="where the result goes")
     _add_model(parser)
     parser.set_defaults(run=_segment)
 
@@ -173,6 +177,21 @@ def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument("name", metavar="NAME", choices=list(CHECKPOINTS), help=", ".join(CHECKPOINTS))
         action.set_defaults(run=run)
+
+
+def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    batch = commands.add_parser(
+        "batch",
+        help="carry out a manifest of many requests",
+        description=fleet.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    fleet.add_batch_arguments(batch)
+    _add_model(batch)
+    batch.set_defaults(run=fleet.run)
+    cost = commands.add_parser("estimate", help="say what a manifest would cost, from headers alone")
+    fleet.add_estimate_arguments(cost)
+    cost.set_defaults(run=fleet.run_estimate)
 
 
 def _add_doors(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -71,10 +71,12 @@ def test_every_input_has_a_flag_that_reaches_the_request(
         "click_corrections": "0,1",
         "mask_type": "binary",
         "annotation_type": "both",
+        "background_color": "#0000ff",
         "output_format": "webp",
         "output_quality": 90,
         "output_frame_interval": 3,
         "video_fps": 29.97,
+        "smallest_part": 2.5,
         "propagation": "forward",
     }
     seen: list[Request] = []
@@ -85,9 +87,9 @@ def test_every_input_has_a_flag_that_reaches_the_request(
 
     monkeypatch.setattr(__main__, "segment_video", segment)
     flags = [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), value)]
-    assert main("segment", small_clip, *flags, "--output", tmp_path / "out.zip") == 1
-    assert seen == [Request(small_clip, **given)]  # type: ignore[arg-type]
-    assert {item.name for item in fields(Request)} == {"video", *given}
+    assert main("segment", small_clip, *flags, "--separate-objects", "--output", tmp_path / "out.zip") == 1
+    assert seen == [Request(small_clip, **given, separate_objects=True)]  # type: ignore[arg-type]
+    assert {item.name for item in fields(Request)} == {"video", "separate_objects", *given}
 
 
 def test_without_flags_the_inputs_have_their_defaults(

@@ -18,7 +18,7 @@ from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.masks import ObjectMask
 from sam2_cog.media.video import probe, read_frames
-from sam2_cog.outputs import OUTPUTS
+from sam2_cog.outputs import OUTPUTS, suffix_of
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.request import Request
 from tests.clips import frame_zip, numbered_frames, probe_times, write_clip
@@ -37,7 +37,7 @@ def run(demo_model: LoadedModel, small_clip: Path, tmp_path: Path) -> Run:
     def run_request(progress: Any = None, **inputs: Any) -> Result:
         needed: dict[str, Any] = {"video": small_clip, "click_coordinates": "[30,40]"}
         request = Request(**needed | inputs)
-        path = tmp_path / f"result{OUTPUTS[request.output_format].suffix}"
+        path = tmp_path / f"result{suffix_of(request)}"
         return segment_video(request, demo_model, path, progress)
 
     return run_request
@@ -51,6 +51,30 @@ def entries(path: Path) -> dict[str, bytes]:
 
 def mask(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content))) > 127
+
+
+def test_paths_may_be_texts(demo_model: LoadedModel, small_clip: Path, tmp_path: Path) -> None:
+    result = segment_video(Request(str(small_clip), "[30,40]"), demo_model, str(tmp_path / "out.mp4"))  # type: ignore[arg-type]
+    assert result.path == tmp_path / "out.mp4" and result.path.is_file()
+
+
+@pytest.mark.parametrize("output_format", ["mov", "webm", "png", "webp"])
+def test_a_cutout_has_an_edge_from_the_networks_logits(run: Run, output_format: str) -> None:
+    result = run(mask_type="cutout", output_format=output_format)
+    if output_format in ("png", "webp"):
+        alpha = np.asarray(Image.open(io.BytesIO(entries(result.path)[f"frames/00003.{output_format}"])))[..., 3]
+        exact = mask(entries(run(mask_type="binary", output_format="png").path)["masks/object_1/00003.png"])
+        assert ((alpha > 127) == exact).all() and len(np.unique(alpha)) > 10
+    else:
+        assert probe(result.path).frame_count == 6 and probe(result.path).has_alpha
+
+
+@pytest.mark.parametrize("output_format", ["mp4", "png"])
+def test_objects_come_apart(run: Run, output_format: str) -> None:
+    given = {"click_coordinates": "[30,40],[60,50]", "click_object_ids": "a,b", "separate_objects": True}
+    found = set(entries(run(**given, output_format=output_format).path))
+    pictures = {f"frames/{name}/{number:05d}.png" for name in "ab" for number in range(6)}
+    assert found == {"manifest.json"} | ({"a.mp4", "b.mp4"} if output_format == "mp4" else pictures)
 
 
 def test_a_video_keeps_its_frames_times_and_sound(run: Run, small_clip: Path) -> None:

@@ -1,19 +1,26 @@
 """How ffmpeg and ffprobe are run on a file that nobody vouches for.
 
 The file is their standard input, opened by name once more as `file:/dev/stdin`: so they can seek in it, and no file
-name, however odd, is ever read as an option, a protocol or a pattern. They may use no other protocol, and no demuxer
-outside `_DEMUXERS`: none of those follows a reference to another file.
+name, however odd, is ever read as an option, a protocol or a pattern. They may use no other protocol, no demuxer
+outside `_DEMUXERS`, none of which follows a reference to another file, and no decoder outside `_DECODERS`. Each process
+begins in `start`, which bounds its address space, processor time and open files; one that stands still is ended.
 """
 
+import io
+import os
 import re
+import resource
+import select
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from sam2_cog import limits
 from sam2_cog.media.frame_archive import unreadable
 
 SOURCE = "file:/dev/stdin"
@@ -21,20 +28,68 @@ _DEMUXERS = (
     "mov,matroska,avi,gif,apng,mpegts,mpeg,mpegvideo,m4v,h264,hevc,obu,ivf,flv,asf,ogg,nut,mxf,rm,dv,yuv4mpegpipe,"
     "aac,ac3,aiff,flac,mp3,wav"  # sound only: to say so, instead of "not supported"
 )
-LIMITS = {"v": "error", "protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+_DECODERS = (
+    # what people record, edit and publish, in any ffmpeg from 4.3 on
+    "h264,hevc,vvc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpegvideo,mpeg4,theora,vp3,"
+    "h261,h263,h263i,h263p,flv,vp6,vp6a,vp6f,msmpeg4v1,msmpeg4v2,msmpeg4,wmv1,wmv2,wmv3,vc1,rv10,rv20,rv30,rv40,"
+    "mjpeg,mjpegb,jpeg2000,libopenjpeg,jpegls,png,apng,gif,bmp,tiff,webp,qtrle,rawvideo,wrapped_avframe,v210,v308,v408,"
+    "v410,yuv4,y41p,r10k,r210,ayuv,prores,dnxhd,cfhd,dvvideo,hap,ffv1,ffvhuff,huffyuv,hymt,utvideo,magicyuv,lagarith,"
+    "cinepak,svq1,svq3,indeo3,indeo4,indeo5,msrle,msvideo1,rpza,smc,8bps,aic,dirac,cavs,snow,zlib,zmbv,camtasia,tscc2,"
+    # sound
+    "aac,aac_fixed,aac_latm,ac3,ac3_fixed,eac3,mp1,mp1float,mp2,mp2float,mp3,mp3float,opus,libopus,vorbis,libvorbis,"
+    "flac,alac,dca,truehd,mlp,wavpack,tta,speex,libspeex,amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,wmav1,wmav2,"
+    "wmapro,wmalossless,wmavoice,cook,atrac3,atrac3plus,sipr,ralf,real_144,real_288,qdm2,qdmc,nellymoser,gsm,gsm_ms,"
+    "adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,adpcm_yamaha,g722,g726,g726le,dvaudio,mace3,mace6,s302m,"
+    "pcm_alaw,pcm_mulaw,pcm_s8,pcm_u8,pcm_s16le,pcm_s16be,pcm_u16le,pcm_u16be,pcm_s24le,pcm_s24be,pcm_u24le,pcm_u24be,"
+    "pcm_s32le,pcm_s32be,pcm_u32le,pcm_u32be,pcm_s64le,pcm_s64be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,pcm_bluray,"
+    "pcm_dvd,pcm_s16le_planar,pcm_s16be_planar,pcm_s24le_planar,pcm_s32le_planar,pcm_s8_planar,"
+    # subtitles, which are not shown: but a file with a stream that may not be opened is refused as a whole
+    "mov_text,subrip,srt,ssa,ass,webvtt,text,dvbsub,dvdsub,pgssub,xsub,cc_dec,libzvbi_teletextdec"
+)
+_OPEN_FILES = 64
+_WAIT_FOR_END_SECONDS = 10
 
 
-def ffprobe(*options: str) -> list[str]:
-    """The command to ask ffprobe about its standard input."""
-    limits = [word for name, value in LIMITS.items() for word in (f"-{name}", value)]
-    return ["ffprobe", *limits, *options, SOURCE]
+def input_options() -> dict[str, Any]:
+    """The options, for ffmpeg or ffprobe, under which a file is opened."""
+    return {
+        "v": "error",
+        "protocol_whitelist": "file",
+        "format_whitelist": _DEMUXERS,
+        "codec_whitelist": _DECODERS,
+        "max_pixels": limits.VIDEO_PIXELS.value,
+    }
+
+
+def ffprobe(*options: str, source: str = SOURCE) -> list[str]:
+    """The command to ask ffprobe about a file, by default its standard input."""
+    bounds = [word for name, value in input_options().items() for word in (f"-{name}", str(value))]
+    return ["ffprobe", *bounds, *options, source]
 
 
 @lru_cache(maxsize=1)
 def passthrough() -> dict[str, str]:
     """The output option that neither drops nor doubles a frame: `fps_mode` since ffmpeg 5.1, `vsync` until ffmpeg 8."""
-    text = subprocess.run(["ffmpeg", "-h", "long"], capture_output=True, stdin=subprocess.DEVNULL).stdout
+    silent = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = start(["ffmpeg", "-h", "long"], stdout=subprocess.PIPE, **silent)
+    text = process.communicate()[0]
     return {"fps_mode" if b"-fps_mode" in text else "vsync": "passthrough"}
+
+
+def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
+    """Start ffmpeg or ffprobe within the limits; `streams` are those of `subprocess.Popen`.
+
+    Raises:
+        FileNotFoundError: the program is not installed.
+    """
+    process = subprocess.Popen(command, **streams)
+    if hasattr(resource, "prlimit"):  # Linux; set from outside, because a fork of a process with threads runs no Python
+        seconds = limits.SECONDS.value * (os.cpu_count() or 1)
+        with suppress(ProcessLookupError, PermissionError):
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (limits.FFMPEG_BYTES.value,) * 2)
+            resource.prlimit(process.pid, resource.RLIMIT_CPU, (seconds, seconds + 5))
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (_OPEN_FILES,) * 2)
+    return process
 
 
 @contextmanager
@@ -42,18 +97,80 @@ def running(command: list[str], path: Path) -> Iterator[tuple[Any, IO[bytes]]]:
     """A process with `path` as its standard input, and a file of its error messages; killed and reaped on the way out.
 
     Raises:
-        UnreadableVideo: the program is not installed.
+        UnreadableVideo: the program is not installed; while its output is read: it stood still, or was killed.
     """
     with path.open("rb") as source, tempfile.TemporaryFile() as errors:
         try:
-            process = subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE, stderr=errors)
+            process = start(command, stdin=source, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
         except FileNotFoundError:
             raise unreadable(path, f"cannot be read, because the program {command[0]} is not installed") from None
         with process:
             try:
+                process.stdout = io.BufferedReader(_Output(process, path))
                 yield process, errors
             finally:
                 process.kill()
+
+
+class _Output(io.RawIOBase):
+    """What a process writes to its standard output; it must come steadily, and end because the process ends itself."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", path: Path) -> None:
+        assert process.stdout is not None
+        self._process, self._path, self._pipe = process, path, process.stdout
+        self._poll = select.poll()
+        self._poll.register(self._pipe, select.POLLIN)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._poll.poll(limits.STALL_SECONDS.value * 1000):
+            raise unreadable(self._path, f"could not be decoded further: {_stood_still(self._process)}")
+        count = os.readv(self._pipe.fileno(), [buffer])
+        if count == 0 and (killed := _killed_by(self._process)):
+            raise unreadable(self._path, f"could not be decoded to its end: {killed}")
+        return count
+
+    def close(self) -> None:
+        self._pipe.close()
+        super().close()
+
+
+def send(process: "subprocess.Popen[bytes]", content: bytes | memoryview) -> None:
+    """Write all of `content` to a process's standard input.
+
+    Raises:
+        BrokenPipeError: the process has ended.
+        OSError: it takes nothing more.
+    """
+    assert process.stdin is not None
+    pipe, left = process.stdin.fileno(), memoryview(content).cast("B")
+    os.set_blocking(pipe, False)
+    poll = select.poll()
+    poll.register(pipe, select.POLLOUT)
+    while left:
+        if not poll.poll(limits.STALL_SECONDS.value * 1000):
+            raise OSError(_stood_still(process))
+        with suppress(BlockingIOError):
+            left = left[os.write(pipe, left) :]
+
+
+def end(process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
+    """Close a process's standard input and wait until it has ended well.
+
+    Raises:
+        OSError: it has not; the message says why, in ffmpeg's own words where it has any.
+    """
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # the exit status says why
+        process.stdin.close()
+    try:  # it may have to write the whole file once more, from the front
+        process.wait(10 * limits.STALL_SECONDS.value)
+    except subprocess.TimeoutExpired:
+        raise OSError(_stood_still(process)) from None
+    if process.returncode != 0:
+        raise OSError(_killed_by(process) or f"ffmpeg stopped{reason(errors)}")
 
 
 def reason(errors: IO[bytes]) -> str:
@@ -63,6 +180,31 @@ def reason(errors: IO[bytes]) -> str:
         message = re.sub(r"^(\[[^\]]*\] *)+", "", line).replace(f"{SOURCE}: ", "").strip(" .")
         if "whitelist" in message:
             return ": files of this kind are not supported"
+        if size := re.match(r"Picture size (\d+)x(\d+) exceeds", message):
+            width, height = int(size[1]), int(size[2])
+            return f": a picture of {width}x{height} has {limits.VIDEO_PIXELS.excess(width * height)}"
         if message:
             return f": {message[:120]}"
     return ""
+
+
+def _stood_still(process: "subprocess.Popen[bytes]") -> str:
+    limit = limits.STALL_SECONDS
+    return f"{_name(process)} stood still for {limit.value} seconds ({limit.variable})"
+
+
+def _killed_by(process: "subprocess.Popen[bytes]") -> str:
+    """Which signal ended a process whose output has ended; empty if none did."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_WAIT_FOR_END_SECONDS)
+    if process.returncode is None or process.returncode >= 0:
+        return ""
+    if process.returncode == -signal.SIGXCPU:
+        return f"it took more processor time than is allowed ({limits.SECONDS.variable})"
+    name = signal.Signals(-process.returncode).name
+    return f"{_name(process)} was ended by {name}, perhaps for want of memory"
+
+
+def _name(process: "subprocess.Popen[bytes]") -> str:
+    assert isinstance(process.args, list)
+    return str(process.args[0])

@@ -24,7 +24,7 @@ import numpy as np
 
 from sam2_cog import limits
 from sam2_cog.media import stream_header
-from sam2_cog.media.ffmpeg_run import LIMITS, SOURCE, ffprobe, passthrough, reason, running
+from sam2_cog.media.ffmpeg_run import SOURCE, ffprobe, input_options, passthrough, reason, running
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, unreadable
 
 _log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
 
 
 def _probe_video(path: Path, first_only: bool) -> VideoInfo:
-    streams, container, start_seconds = _header(path)
+    streams, container, start_seconds = describe(path)
     stream = stream_header.picture_stream(path, streams)
     if excess := limits.SOUND_TRACKS.excess(sum(other.get("codec_type") == "audio" for other in streams)):
         raise unreadable(path, f"has {excess}")
@@ -188,12 +188,13 @@ def _probe_video(path: Path, first_only: bool) -> VideoInfo:
     )
 
 
-def _header(path: Path) -> tuple[list[dict[str, Any]], str, float]:
+def describe(path: Path, *options: str) -> tuple[list[dict[str, Any]], str, float]:
     """ffprobe's description of the streams, its name of the container, and the earliest time stamp in seconds."""
-    with running(ffprobe("-show_streams", "-show_format", "-of", "json"), path) as (process, errors):
+    with running(ffprobe(*options, "-show_streams", "-show_format", "-of", "json"), path) as (process, errors):
         output = process.stdout.read()
-        if process.wait() != 0:
-            raise unreadable(path, f"cannot be read as a video, an image or a zip of frames{reason(errors)}")
+        failed, complaint = process.wait() != 0, reason(errors)
+    if failed or limits.VIDEO_PIXELS.variable in complaint:
+        raise unreadable(path, f"cannot be read as a video, an image or a zip of frames{complaint}")
     header = json.loads(output)
     return header["streams"], str(header["format"]["format_name"]), float(header["format"].get("start_time", 0))
 
@@ -295,7 +296,7 @@ def _command(info: VideoInfo, start: int, stop: int, anchor: int) -> list[str]:
         seek = {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{seconds:.6f}"}
         pick = f"eq(pts,{info.pts[start]})+gt(selected_n,0)"
     yuv = {"in_color_matrix": info.yuv_matrix, "in_range": "pc" if info.full_range else "tv"} if info.yuv_matrix else {}
-    source = ffmpeg.input(SOURCE, nostdin=None, copyts=None, **LIMITS, **seek)
+    source = ffmpeg.input(SOURCE, nostdin=None, copyts=None, **input_options(), **seek)
     frames = source[str(info.stream_index)].filter("select", pick)
     # the size is named so that a change of resolution within the stream cannot shift the raw bytes
     frames = frames.filter("scale", info.width, info.height, flags=_SCALER, **yuv).filter("format", "rgb24")

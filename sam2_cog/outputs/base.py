@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo
-from sam2_cog.painting.captions import Picture
+from sam2_cog.painting.captions import Colour, Picture
 from sam2_cog.painting.render import Painter
 from sam2_cog.request import AnnotationType, MaskType
 
@@ -29,6 +29,10 @@ class OutputSpec:
     """The objects' names; position i is the object with index i."""
     mask_type: MaskType = "highlighted"
     annotation_type: AnnotationType = "mask"
+    background: Colour = (0, 255, 0)
+    """(red, green, blue) behind the objects of `greenscreen`."""
+    separate_objects: bool = False
+    """A picture or video of its own for each object; the others are not shown in it."""
     quality: int = 80
     """1 (smallest) to 100 (best); each output says what it makes of it."""
     frame_interval: int = 1
@@ -37,6 +41,11 @@ class OutputSpec:
     """Frames a second of the written frames; None keeps each frame's own time."""
     model: str | None = None
     """The model that found the masks, for the record."""
+
+    @property
+    def transparent(self) -> bool:
+        """Whether the pictures have an alpha channel."""
+        return self.mask_type == "cutout"
 
 
 class Output(ABC):
@@ -57,7 +66,9 @@ class Output(ABC):
         self.encode_seconds = 0.0
         self._part = spec.path.with_name(f".{spec.path.name}.part")
         video = spec.video
-        self._painter = Painter(spec.names, video.width, video.height, spec.mask_type, spec.annotation_type)
+        self._painter = Painter(
+            spec.names, video.width, video.height, spec.mask_type, spec.annotation_type, spec.background
+        )
 
     def open(self) -> None:
         """Make ready for the first frame."""
@@ -105,7 +116,7 @@ class Output(ABC):
     def _paint(self, frame: Frame, masks: FrameMasks) -> Picture:
         """The painted frame; the time that it takes goes to `paint_seconds`, not to `encode_seconds`."""
         start = time.perf_counter()
-        picture = self._painter.paint(frame.image, masks.objects)
+        picture = self._painter.paint(frame.image, masks.objects, masks.soft)
         spent = time.perf_counter() - start
         self.paint_seconds += spent
         self.encode_seconds -= spent

@@ -2,11 +2,10 @@
 
 import subprocess
 import tempfile
-from contextlib import suppress
 from fractions import Fraction
 from typing import IO
 
-from sam2_cog.media.ffmpeg_run import reason
+from sam2_cog.media.ffmpeg_run import end, send, start
 from sam2_cog.outputs.raw_matroska import TICKS_PER_SECOND, frame_header
 from sam2_cog.painting.captions import Picture
 
@@ -18,8 +17,8 @@ class FfmpegWriter:
         """Start the command; `header` is what goes before the first frame (see `raw_matroska`)."""
         self._messages: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by stop()
         try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages
+            self._process = start(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages, bufsize=0
             )
         except BaseException as error:
             self._messages.close()
@@ -35,11 +34,7 @@ class FfmpegWriter:
 
     def finish(self) -> None:
         """Wait until the file is complete."""
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # the exit status says why
-            self._process.stdin.close()
-        if self._process.wait() != 0:
-            raise OSError(self._reason())
+        end(self._process, self._messages)
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
@@ -48,13 +43,8 @@ class FfmpegWriter:
         self._messages.close()
 
     def _send(self, content: bytes | memoryview) -> None:
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(content)
-        except BrokenPipeError as error:
-            self._process.wait()
-            raise OSError(self._reason()) from error
-
-    def _reason(self) -> str:
-        """Why ffmpeg gave up, in its own words."""
-        return f"ffmpeg stopped{reason(self._messages)}"
+            send(self._process, content)
+        except BrokenPipeError:
+            end(self._process, self._messages)  # says why it ended
+            raise

@@ -7,8 +7,8 @@ from typing import Any
 
 import ffmpeg
 
-from sam2_cog.media.ffmpeg_run import LIMITS
-from sam2_cog.media.video import VideoInfo
+from sam2_cog.media.ffmpeg_run import input_options
+from sam2_cog.media.video import VideoInfo, describe
 
 _log = logging.getLogger(__name__)
 
@@ -31,13 +31,10 @@ def sound_tracks(video: VideoInfo, shift_seconds: Fraction, rule: SoundRule) -> 
     """The source's sound tracks as ffmpeg's streams, moved by so much, and its options for their codecs."""
     if not video.has_audio:
         return [], {}
-    name = f"file:{video.path.absolute()}"
-    try:
-        tracks = ffmpeg.probe(name, **LIMITS, select_streams="a")["streams"]
-    except ffmpeg.Error as error:
-        raise OSError(f"the sound of {video.path.name} cannot be read") from error
+    tracks = describe(video.path, "-select_streams", "a")[0]
     tracks = [track for track in tracks if "codec_name" in track]  # ffmpeg can do nothing with the others
-    source = ffmpeg.input(name, itsoffset=f"{float(shift_seconds):.9f}", **LIMITS)
+    name = f"file:{video.path.absolute()}"
+    source = ffmpeg.input(name, itsoffset=f"{float(shift_seconds):.9f}", **input_options())
     codecs: dict[str, Any] = {"strict": "experimental"}  # FLAC in MP4 counts as that up to ffmpeg 5
     for position, track in enumerate(tracks):
         copied = track["codec_name"] in rule.copied

@@ -73,7 +73,7 @@ class VideoOutput(Output):
         if self.even_size:
             width, height = width + width % 2, height + height % 2
         rate = self._rate or video.frame_rate / spec.frame_interval
-        self._writer = FfmpegWriter(self._command(path), stream_header(width, height, rate))
+        self._writer = FfmpegWriter(self._command(path), stream_header(width, height, rate, alpha=spec.transparent))
 
     def _add(self, frame: Frame, masks: FrameMasks) -> None:
         assert self._writer is not None

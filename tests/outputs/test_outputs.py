@@ -15,64 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_cog.masks import FrameMasks, ObjectMask, mask_union, no_masks
+from sam2_cog.masks import mask_union, no_masks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import OUTPUTS, OutputSpec
+from sam2_cog.outputs import OUTPUTS
 from sam2_cog.outputs.folder_names import LONGEST_BYTES, safe_names
 from sam2_cog.outputs.mp4 import COPIED_SOUND, constant_rate_factor
 from sam2_cog.painting.render import Painter, object_colour
 from tests.clips import CARD, LOSSLESS, children, numbered_frames, probe_times, write_clip
-
-NAMES = ("dog", "cat")
-
-
-def masks_of(info: VideoInfo, index: int) -> FrameMasks:
-    """Two masks that move with the frame; the second object is not there on every third frame."""
-    masks = np.zeros((2, info.height, info.width), bool)
-    masks[0, : info.height // 2, index % info.width :] = True
-    masks[1, info.height // 2 :, : info.width // 2] = index % 3 != 2
-    scores = np.array([0.5, 0.25 + index / 1000], np.float32)
-    return FrameMasks(index, tuple(ObjectMask.of(mask) for mask in masks), scores, np.ones(2, np.float32))
-
-
-def spec_for(info: VideoInfo, path: Path, **options: Any) -> OutputSpec:
-    return OutputSpec(path, info, NAMES, **{"mask_type": "highlighted", **options})
-
-
-def write(spec: OutputSpec, output_format: str = "mp4") -> Path:
-    """The whole clip, written; nothing but the result may lie beside it."""
-    others = set(spec.path.parent.iterdir())
-    with OUTPUTS[output_format](spec) as output:
-        for frame in read_frames(spec.video):
-            output.write(frame, masks_of(spec.video, frame.index))
-    expected = -(-spec.video.frame_count // spec.frame_interval)
-    assert output.frames_written == expected and output.encode_seconds > 0
-    assert set(spec.path.parent.iterdir()) == others | {spec.path}
-    return spec.path
-
-
-def copy_clip(source: Path, target: Path, **options: Any) -> Path:
-    return write(spec_for(probe(source), target, **options))
-
-
-def stream(path: Path, kind: str = "v:0") -> dict[str, Any]:
-    command = ["ffprobe", "-v", "error", "-select_streams", kind, "-show_streams", "-of", "json", str(path)]
-    streams = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["streams"]
-    return streams[0] if streams else {}
-
-
-def packets(path: Path, kind: str = "a:0") -> list[tuple[float, str]]:
-    """(time in seconds, hash of the content) of each packet of a stream."""
-    entries = "packet=pts_time,data_hash"
-    command = ["ffprobe", "-v", "error", "-select_streams", kind, "-show_packets", "-show_data_hash", "md5"]
-    text = subprocess.run(
-        [*command, "-show_entries", entries, "-of", "json", str(path)], capture_output=True, check=True
-    )
-    return [(float(packet["pts_time"]), packet["data_hash"]) for packet in json.loads(text.stdout)["packets"]]
-
-
-def decoded(path: Path) -> list[np.ndarray]:
-    return [frame.image for frame in read_frames(probe(path))]
+from tests.outputs.written import NAMES, copy_clip, decoded, masks_of, packets, spec_for, stream, write
 
 
 @pytest.fixture(scope="module")
@@ -319,11 +269,11 @@ def test_binary_archives_hold_exact_masks_by_object_and_frame(
     spec = spec_for(plain, tmp_path / "out.zip", mask_type="binary", frame_interval=interval)
     with zipfile.ZipFile(write(spec, output_format)) as archive:
         assert archive.testzip() is None
-        numbers = range(0, 9, interval)
-        files = {f"masks/{name}/{number:05d}.png" for name in NAMES for number in numbers}
+        frames = range(0, 9, interval)
+        files = {f"masks/{name}/{number:05d}.png" for name in NAMES for number in range(len(frames))}
         assert set(archive.namelist()) == files | {"manifest.json"}
-        for number in numbers:
-            for name, mask in zip(NAMES, masks_of(plain, number).array(), strict=True):
+        for number, index in enumerate(frames):
+            for name, mask in zip(NAMES, masks_of(plain, index).array(), strict=True):
                 image = read_image(archive.read(f"masks/{name}/{number:05d}.png"))
                 assert image.ndim == 2 and (image == mask * np.uint8(255)).all()
 

@@ -1,0 +1,85 @@
+"""The whole tracker as on a GPU, without one: devices, types, and no wait of the host (see `tests.fake_cuda`)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sam2_cog.engine import logits, mask_decoder, tracker
+from sam2_cog.engine.tracker import Tracker
+from sam2_cog.prompts import FramePrompt, ObjectPrompts
+from tests.fake_cuda import fake_cuda_model
+from tests.scenarios import MemoryClip, moving_blocks
+
+WIDTH, HEIGHT = 96, 64
+
+
+def prompted(index: int, *prompts: FramePrompt, corrections: tuple[FramePrompt, ...] = ()) -> ObjectPrompts:
+    return ObjectPrompts(f"object_{index}", index, prompts, corrections)
+
+
+def click(frame: int, label: int = 1) -> FramePrompt:
+    return FramePrompt(frame, ((20.0, 30.0),), (label,), None)
+
+
+EVERY_KIND = (
+    prompted(0, click(2)),
+    prompted(1, FramePrompt(2, (), (), (5.0, 5.0, 50.0, 40.0))),
+    prompted(2, FramePrompt(4, ((20.0, 30.0), (40.0, 50.0)), (1, 0), (5.0, 5.0, 50.0, 40.0))),
+    prompted(3, FramePrompt(2, (), (), None, np.ones((HEIGHT, WIDTH), bool))),
+    prompted(4, click(2), click(4), corrections=(click(1, 0), click(5, 0))),
+)
+
+
+def run(name: str, objects: tuple[ObjectPrompts, ...], frames: int, propagation: str = "both") -> int:
+    """How many frames come out."""
+    clip: MemoryClip = moving_blocks(0, frames, WIDTH, HEIGHT)
+    with fake_cuda_model(name) as model:
+        assert model.device.type == "cuda" and model.dtype == torch.bfloat16
+        return sum(len(masks.objects) == len(objects) for _, masks in Tracker(model).track(clip, objects, propagation))
+
+
+@pytest.mark.parametrize("propagation", ["both", "forward"])
+def test_every_kind_of_prompt_runs_on_the_device(propagation: str) -> None:
+    objects = EVERY_KIND if propagation == "both" else EVERY_KIND[:3]
+    assert run("demo", objects, 7, propagation) == 7
+
+
+def test_sixteen_objects_and_one_more_run_on_the_device() -> None:
+    assert run("demo", tuple(prompted(index, click(0)) for index in range(17)), 2) == 2
+
+
+def test_an_official_size_runs_on_the_device() -> None:
+    assert run("tiny", (prompted(0, click(1)),), 3) == 3
+
+
+def on_the_host(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda *arguments, **options: real(*arguments, **options).cpu()
+
+
+def in_another_type(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda *arguments, **options: real(*arguments, **options).double()
+
+
+def waiting_for_the_device(real: Callable[..., Any]) -> Callable[..., Any]:
+    def faulty(region: Tensor, *arguments: Any) -> Tensor:
+        return real(region, *arguments) if region.any().item() else region
+
+    return faulty
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "fault"),
+    [
+        (tracker, "fill_holes", on_the_host),
+        (mask_decoder, "_upscale", in_another_type),
+        (logits, "small_components", waiting_for_the_device),
+    ],
+)
+def test_a_planted_fault_is_found(module: Any, name: str, fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, name, fault(getattr(module, name)))
+    with pytest.raises((RuntimeError, AssertionError)):
+        run("demo", EVERY_KIND[:1], 5)

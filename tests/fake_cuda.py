@@ -1,0 +1,90 @@
+"""The tracker on `cuda` tensors that hold no values, on a machine without a GPU.
+
+PyTorch's FakeTensorMode runs every operation for its shapes, types and devices alone. It raises where tensors of the
+host and of the device meet, and where the host asks for a value of the device, for which it would wait on a GPU. Here
+it raises where the factors of a product have different types, too. What it cannot see: an index tensor on the host,
+which PyTorch allows.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sam2_cog.engine import model as engine_model
+from sam2_cog.engine.model import LoadedModel, build_network, cast_products, place_network
+
+_real_tensor, _real_numpy, _real_autocast = torch.tensor, Tensor.numpy, torch.autocast.__init__
+
+
+@contextmanager
+def fake_cuda_model(name: str) -> Iterator[LoadedModel]:
+    """A network with random weights on a `cuda` device that is not there; what runs inside may be anything of ours."""
+    network = build_network(name)
+    cast_products(network)  # fake weights cannot be cast a second time
+    with ExitStack() as stack:
+        for target, attribute, fake in (
+            (torch, "tensor", _tensor_that_is_not_pinned),
+            (Tensor, "numpy", _numpy_of_the_host_alone),
+            (torch.autocast, "__init__", _autocast_as_if_there_were_a_gpu),
+            (torch.nn.functional, "scaled_dot_product_attention", _flash_attention),
+            (LoadedModel, "autocast", _autocast_without_inference_mode),
+            (engine_model, "cast_products", lambda network: None),
+        ):
+            stack.enter_context(patch.object(target, attribute, fake))
+        stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+        stack.enter_context(_OneTypeInProducts())
+        yield place_network(name, network, "cuda")
+
+
+class _OneTypeInProducts(TorchDispatchMode):
+    """Raises where the factors of a product have different types, which fake tensors alone do not mind."""
+
+    PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "convolution", "_scaled_dot_product_flash_attention")
+
+    def __torch_dispatch__(self, operation: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        if operation._overloadpacket in {getattr(torch.ops.aten, name) for name in self.PRODUCTS}:
+            found = {factor.dtype for factor in arguments if isinstance(factor, Tensor)}
+            assert len(found) == 1, f"{operation} of {found}"
+        return operation(*arguments, **(options or {}))
+
+
+def _tensor_that_is_not_pinned(*arguments: Any, pin_memory: bool = False, **options: Any) -> Tensor:
+    return _real_tensor(*arguments, **options)
+
+
+def _numpy_of_the_host_alone(tensor: Tensor, *arguments: Any, **options: Any) -> np.ndarray:
+    if isinstance(tensor, FakeTensor):
+        assert tensor.device.type == "cpu", "the host reads a tensor of the device"
+        return np.zeros(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+    return _real_numpy(tensor, *arguments, **options)
+
+
+def _autocast_as_if_there_were_a_gpu(self: torch.autocast, *arguments: Any, **options: Any) -> None:
+    with (
+        patch("torch.cuda.is_available", lambda: True),
+        patch("torch.cuda.is_bf16_supported", lambda *arguments, **options: True),
+        patch("torch.cuda.amp.common.amp_definitely_not_available", lambda: False),
+    ):
+        _real_autocast(self, *arguments, **options)
+
+
+def _flash_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:
+    """What a GPU would choose; without one the choice falls on plain products."""
+    query, key, value = (part.to(torch.bfloat16) for part in (query, key, value))
+    fused: Tensor = torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[0]
+    return fused
+
+
+@contextmanager
+def _autocast_without_inference_mode(self: LoadedModel) -> Iterator[None]:
+    """Under inference mode some operations reach the fake mode whole, which then runs them for real."""
+    low_precision = self.dtype == torch.bfloat16
+    with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision):
+        yield
