@@ -1,4 +1,4 @@
-"""The command line: `python -m sam2_cog segment | evaluate | weights`, installed as `sam2-cog` too.
+"""The command line: `python -m sam2_cog COMMAND`, installed as `sam2-cog` too.
 
 What takes long to import is imported where it is used: so an interrupt while the program still starts ends in a
 sentence as a later one does.
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -159,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_weights(commands)
     _add_fleet(commands)
+    _add_doors(commands)
     return parser
 
 
@@ -237,6 +239,22 @@ def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
     cost = commands.add_parser("estimate", help="say what a manifest would cost, from headers alone")
     fleet.add_estimate_arguments(cost)
     cost.set_defaults(run=fleet.run_estimate)
+
+
+def _add_doors(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog import doors
+
+    for name, door in doors.DOORS.items():
+        parser = commands.add_parser(name, help=door.help, description=door.help)
+        doors.add_arguments(parser, name)
+        _add_model(parser)
+        parser.set_defaults(run=partial(_serve, name))
+
+
+def _serve(name: str, arguments: argparse.Namespace) -> None:
+    from sam2_cog import doors
+
+    doors.run(name, arguments.host, arguments.port, arguments.others, arguments.model)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
