@@ -135,6 +135,8 @@ class Predictor(BasePredictor):
         except BaseException:  # a cancel is no Exception
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        for note in result.notes:
+            logger.warning("%s", note)
         for name, value in result.metrics.items():
             self.record_metric(name, value)
         return Path(result.path)

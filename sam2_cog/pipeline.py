@@ -115,7 +115,7 @@ def write_result(
         network,
         output.paint_seconds,
         output.encode_seconds,
-        spec.video.notes,
+        output.notes,
     )
 
 
@@ -180,6 +180,7 @@ def output_spec(
         frame_interval=request.output_frame_interval,
         frame_rate=request.frame_rate,
         model=model_name,
+        searched_from=prompt_frames(objects)[0] if request.propagation == "forward" else 0,
     )
 
 

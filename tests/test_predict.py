@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 
 from sam2_cog.media.video import probe
 from sam2_cog.request import Request, option
-from tests.clips import numbered_frames, write_clip
+from tests.clips import frame_zip, numbered_frames, write_clip
 from tools.cog_schema import schema_of
 
 ROOT = Path(__file__).parent.parent
@@ -189,6 +189,15 @@ def test_the_logs_hold_progress_and_the_metrics_times(server: Server, small_clip
     seconds = [metrics[f"{part}_seconds"] for part in ("decode", "network", "paint", "encode")]
     assert all(value > 0 for value in seconds)
     assert sum(seconds) <= metrics["predict_time"]
+
+
+def test_the_logs_hold_what_was_lost(server: Server, tmp_path: Path) -> None:
+    video = frame_zip(tmp_path / "a.zip", numbered_frames(2, 96, 64))
+    with zipfile.ZipFile(video, "a") as archive:
+        archive.writestr("notes.txt", "x")
+    _, answer = server.predict(video, click_coordinates="[30,40]")
+    assert answer["status"] == "succeeded"
+    assert "video: a.zip holds 1 other file, which was ignored (notes.txt)" in answer["logs"]
 
 
 def test_an_answer_is_a_zip(server: Server, small_clip: Path) -> None:

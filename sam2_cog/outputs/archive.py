@@ -63,7 +63,7 @@ class Archive(Output):
 
     def _finish(self) -> None:
         assert self._zip is not None
-        self._zip.deflate("manifest.json", self._manifest.pieces())
+        self._zip.deflate("manifest.json", self._manifest.pieces(self.notes))
         self._zip.finish()
 
     def _stop(self) -> None:

@@ -42,6 +42,8 @@ class OutputSpec:
     """Frames a second of the written frames; None keeps each frame's own time."""
     model: str | None = None
     """The model that found the masks, for the record."""
+    searched_from: int = 0
+    """Number of the first frame on which the objects were looked for."""
 
     @property
     def transparent(self) -> bool:
@@ -65,6 +67,8 @@ class Output(ABC):
         self.frames_written = 0
         self.paint_seconds = 0.0
         self.encode_seconds = 0.0
+        self._searched = 0
+        self._empty = [0] * len(spec.names)
         # a name of its own: two runs with the same output do not meet, and the last to finish wins
         self._part = spec.path.with_name(f".sam2-cog-{token_hex(8)}.part")
         video = spec.video
@@ -81,11 +85,23 @@ class Output(ABC):
     def write(self, frame: Frame, masks: FrameMasks) -> None:
         """Write a frame with its masks; a frame that `frame_interval` leaves out is passed over."""
         assert frame.index == masks.frame_index
+        if frame.index >= self.spec.searched_from:
+            self._searched += 1
+            self._empty = [count + (mask.tight is None) for count, mask in zip(self._empty, masks.objects, strict=True)]
         if frame.index % self.spec.frame_interval:
             return
         with self._writing():
             self._add(frame, masks)
         self.frames_written += 1
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was lost of the frames so far, as sentences: of the video, and objects that were hardly found."""
+        return self.spec.video.notes + tuple(
+            f"{name} has no mask on {empty} of {self._searched} frames"
+            for name, empty in zip(self.spec.names, self._empty, strict=True)
+            if 2 * empty > self._searched
+        )
 
     def close(self) -> None:
         """Finish the file and give it its name."""

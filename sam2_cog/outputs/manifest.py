@@ -34,9 +34,9 @@ class Manifest:
         self._frames.write((",\n  " if self._count else "\n  ").encode() + json.dumps(line).encode())
         self._count += 1
 
-    def pieces(self) -> Iterator[bytes]:
-        """The whole file, bit by bit, as UTF-8 JSON with one frame a line."""
-        head = json.dumps(self._head(), ensure_ascii=False, indent=1).removesuffix("\n}")
+    def pieces(self, notes: tuple[str, ...]) -> Iterator[bytes]:
+        """The whole file with these `Output.notes`, bit by bit, as UTF-8 JSON with one frame a line."""
+        head = json.dumps({**self._head(), "notes": notes}, ensure_ascii=False, indent=1).removesuffix("\n}")
         yield head.encode("utf-8") + b',\n "frames": ['
         self._frames.seek(0)
         while piece := self._frames.read(_PIECE):

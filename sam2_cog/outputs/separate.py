@@ -56,7 +56,7 @@ class SeparateVideos(Output):
             video.close()
             self._zip.copy(name, self._folder / name)
             (self._folder / name).unlink()
-        self._zip.deflate("manifest.json", self._manifest.pieces())
+        self._zip.deflate("manifest.json", self._manifest.pieces(self.notes))
         self._zip.finish()
 
     def _stop(self) -> None:
