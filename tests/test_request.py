@@ -44,6 +44,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "output_format": "mp4",
         "separate_objects": False,
         "output_quality": 80,
+        "frame_images": "jpg",
         "output_frame_interval": 1,
         "video_fps": 0,
         "smallest_part": 0.0,
