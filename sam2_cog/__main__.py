@@ -17,6 +17,7 @@ from sam2_cog.engine.model import load_model
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.evaluate import command as evaluation
 from sam2_cog.evaluate.whole_product import product_of
+from sam2_cog.fleet import command as fleet
 from sam2_cog.outputs import suffix_of
 from sam2_cog.pipeline import segment_video
 from sam2_cog.progress import Progress
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parsed = _parser().parse_args(arguments)
     try:
-        parsed.run(parsed)
+        return parsed.run(parsed) or 0
     except (InvalidRequest, UnreadableVideo) as error:
         print(f"sam2-cog: {error}", file=sys.stderr)
         return REFUSED
@@ -54,7 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sam2-cog: interrupted, nothing was written", file=sys.stderr)
         return FAILED
-    return 0
 
 
 def _segment(arguments: argparse.Namespace) -> None:
@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_segment(commands)
     _add_evaluate(commands)
     _add_weights(commands)
+    _add_fleet(commands)
     return parser
 
 
@@ -174,6 +175,21 @@ def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument("name", metavar="NAME", choices=list(CHECKPOINTS), help=", ".join(CHECKPOINTS))
         action.set_defaults(run=run)
+
+
+def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    batch = commands.add_parser(
+        "batch",
+        help="carry out a manifest of many requests",
+        description=fleet.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    fleet.add_batch_arguments(batch)
+    _add_model(batch)
+    batch.set_defaults(run=fleet.run)
+    cost = commands.add_parser("estimate", help="say what a manifest would cost, from headers alone")
+    fleet.add_estimate_arguments(cost)
+    cost.set_defaults(run=fleet.run_estimate)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

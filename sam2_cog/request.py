@@ -5,10 +5,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sam2_cog.errors import InvalidRequest
+from sam2_cog.errors import InvalidRequest, quoted, shortened
 
 MaskType = Literal["binary", "highlighted", "greenscreen", "cutout"]
 AnnotationType = Literal["mask", "box", "both"]
@@ -185,7 +186,7 @@ def _checked(name: str, value: Any, default: Any, limits: Option) -> Any:
 
 def _path(value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise InvalidRequest(f"video: {value!r} is not a file's path or address")
+        raise InvalidRequest(f"video: {_shown(value)} is not a file's path or address")
     path = Path(value)
     if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(name)) > LONGEST_NAME for name in path.parts):
         raise InvalidRequest(
@@ -196,10 +197,10 @@ def _path(value: Any) -> Path:
 
 def _text(name: str, value: Any, choices: Sequence[str]) -> str:
     if not isinstance(value, str):
-        raise InvalidRequest(f"{name}: {value!r} is not a text")
+        raise InvalidRequest(f"{name}: {_shown(value)} is not a text")
     if choices and value not in choices:
-        raise InvalidRequest(f"{name}: {value[:40]!r} is not allowed, it must be one of {', '.join(choices)}")
-    return value
+        raise InvalidRequest(f"{name}: {quoted(value)} is not allowed, it must be one of {', '.join(choices)}")
+    return str(value)
 
 
 def _colour(value: Any) -> str:
@@ -216,12 +217,19 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _number(name: str, value: Any, limits: Option, *, whole: bool) -> int | float:
-    """A number within its limits; JSON clients send 1.0 for 1."""
+    """A number within its limits; JSON clients send 1.0 for 1, and NumPy has numbers of its own."""
     assert limits.low is not None
     kind = "a whole number" if whole else "a number"
     span = f"from {limits.low:g} to {limits.high:g}" if limits.high is not None else f"of at least {limits.low:g}"
     highest = sys.maxsize if limits.high is None else limits.high
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and limits.low <= value <= highest
-    if not fits or (whole and value != int(value)):
-        raise InvalidRequest(f"{name}: {value!r} is not allowed, it must be {kind} {span}")
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and limits.low <= value <= highest) or (whole and value != int(value)):
+        raise InvalidRequest(f"{name}: {_shown(value)} is not allowed, it must be {kind} {span}")
     return int(value) if whole else float(value)
+
+
+def _shown(value: Any) -> str:
+    """A value of the wrong kind for a message."""
+    if isinstance(value, int) and value.bit_length() > 200:  # Python itself refuses to write out the longest ones
+        return "a number of more than 60 digits"
+    return shortened(str(value)) if isinstance(value, Real) else shortened(repr(value))

@@ -53,6 +53,11 @@ def mask(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content))) > 127
 
 
+def test_paths_may_be_texts(demo_model: LoadedModel, small_clip: Path, tmp_path: Path) -> None:
+    result = segment_video(Request(str(small_clip), "[30,40]"), demo_model, str(tmp_path / "out.mp4"))  # type: ignore[arg-type]
+    assert result.path == tmp_path / "out.mp4" and result.path.is_file()
+
+
 @pytest.mark.parametrize("output_format", ["mov", "webm", "png", "webp"])
 def test_a_cutout_has_an_edge_from_the_networks_logits(run: Run, output_format: str) -> None:
     result = run(mask_type="cutout", output_format=output_format)

@@ -19,7 +19,7 @@ DOUBTFUL = 0.5
 
 @dataclass(frozen=True)
 class ObjectFacts:
-    """One object on one frame. The last two show drift against the frame before; None where there is none to compare."""
+    """One object on one frame. The last two show drift against the frame before; None where it has nothing to say."""
 
     index: int
     area: int

@@ -312,7 +312,7 @@ def test_manifest_says_what_was_found_where(plain: VideoInfo, tmp_path: Path) ->
         spec_for(info, tmp_path / "out.zip", mask_type="binary", frame_interval=2),
         model="demo",
         inputs={"output_quality": 80},
-        prompts=(ObjectPrompts(0, "a/b", (click,), ()), ObjectPrompts(1, "Änne", (), ())),
+        prompts=(ObjectPrompts("a/b", 0, (click,), ()), ObjectPrompts("Änne", 1, (), ())),
     )
     with zipfile.ZipFile(write(replace(spec, names=("a/b", "Änne")), "png")) as archive:
         manifest = json.loads(archive.read("manifest.json"))
