@@ -1,4 +1,4 @@
-"""The command line: `python -m sam2_cog segment | evaluate | weights`, installed as `sam2-cog` too."""
+"""The command line: `python -m sam2_cog COMMAND`, installed as `sam2-cog` too."""
 
 import argparse
 import logging
@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from tqdm import tqdm
 
-from sam2_cog import __version__
+from sam2_cog import __version__, doors
 from sam2_cog.engine.checkpoints import CHECKPOINTS, fetch_checkpoint, verify_checkpoint
 from sam2_cog.engine.model import load_model
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_weights(commands)
     _add_fleet(commands)
+    _add_doors(commands)
     return parser
 
 
@@ -190,6 +192,18 @@ def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
     cost = commands.add_parser("estimate", help="say what a manifest would cost, from headers alone")
     fleet.add_estimate_arguments(cost)
     cost.set_defaults(run=fleet.run_estimate)
+
+
+def _add_doors(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    for name, door in doors.DOORS.items():
+        parser = commands.add_parser(name, help=door.help, description=door.help)
+        doors.add_arguments(parser, name)
+        _add_model(parser)
+        parser.set_defaults(run=partial(_serve, name))
+
+
+def _serve(name: str, arguments: argparse.Namespace) -> None:
+    doors.run(name, arguments.host, arguments.port, arguments.others, arguments.model)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

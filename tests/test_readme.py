@@ -228,6 +228,7 @@ def test_the_names_that_are_kept_are_there() -> None:
 def test_there_are_examples_of_every_kind() -> None:
     assert len(segment_commands()) >= 9
     assert {call[0] for call in own_commands()} >= {"segment", "weights", "evaluate", "batch", "estimate"}
+    assert {call[0] for call in own_commands()} >= {"label-studio", "x-anylabeling"}
     assert cog_commands() and len(bodies()) >= 2
 
 
