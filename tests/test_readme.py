@@ -13,8 +13,8 @@ from urllib.parse import unquote
 import pytest
 
 import sam2_cog
-from sam2_cog import session
-from sam2_cog.__main__ import _check_output, _parser
+from sam2_cog import pipeline, session
+from sam2_cog.__main__ import _parser
 from sam2_cog.engine.checkpoints import CHECKPOINTS, verify_checkpoint
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
@@ -169,7 +169,7 @@ def test_a_command_parses(call: list[str]) -> None:
 def test_a_segment_command_is_a_request_that_fits_its_clip(call: list[str]) -> None:
     arguments = _parser().parse_args(call)
     request = Request(**{name: getattr(arguments, name) for name in INPUTS})
-    _check_output(request, Path(arguments.output.name))
+    pipeline.check_output(request, Path(Path(arguments.output).name))
     assert objects_of(request)
 
 
@@ -301,7 +301,7 @@ def test_an_unreadable_video_is_told_in_the_words_of_the_page(tmp_path: Path) ->
 
 def test_a_wrong_suffix_is_told_in_the_words_of_the_page() -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        _check_output(Request(Path("clip.mp4"), "[1,1]", output_format="png"), Path("masks.mp4"))
+        pipeline.check_output(Request(Path("clip.mp4"), "[1,1]", output_format="png"), Path("masks.mp4"))
     assert str(refusal.value) in refusals()
 
 
