@@ -176,11 +176,14 @@ def output_spec(
         annotation_type=request.annotation_type,
         background=request.background,
         separate_objects=request.separate_objects,
+        frame_images=request.frame_images,
         quality=request.output_quality,
         frame_interval=request.output_frame_interval,
         frame_rate=request.frame_rate,
         model=model_name,
         searched_from=prompt_frames(objects)[0] if request.propagation == "forward" else 0,
+        inputs=request.inputs,
+        prompts=tuple(objects),
     )
 
 
