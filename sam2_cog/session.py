@@ -30,7 +30,7 @@ from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
 from sam2_cog.media.frame_reader import FrameReader
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.pipeline import Result, WatchedClip, objects_of, output_spec, write_result
+from sam2_cog.pipeline import Result, WatchedClip, check_output, objects_of, output_spec, write_result
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
 from sam2_cog.request import Request
@@ -172,6 +172,7 @@ class Session:
         if request.video.absolute() != self.info.path:
             other, own = request.video.name, self.info.path.name
             raise InvalidRequest(f"video: {other} is not the clip of this session, which is {own}")
+        check_output(request, Path(path))
         of_images = self.info.container in IMAGE_CONTAINERS
         info = probe(self.info.path, request.frame_rate) if of_images else self.info
         objects = objects_of(request, info)

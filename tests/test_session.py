@@ -250,7 +250,7 @@ def test_what_cannot_be_opened_is_said(small_clip: Path, tmp_path: Path) -> None
 
 def test_a_result_that_cannot_be_written_is_said_and_the_session_goes_on(session: Session, tmp_path: Path) -> None:
     request = Request(session.info.path, **CLICKS)  # type: ignore[arg-type]
-    with pytest.raises(OSError, match="cannot be written"):
+    with pytest.raises(InvalidRequest, match="does not exist"):
         session.write(request, tmp_path / "nowhere" / "result.mp4", lambda *_: None)
     assert session.write(request, tmp_path / "result.mp4", lambda *_: None).path.exists()
 
@@ -281,3 +281,10 @@ def test_somebody_clicks_and_scrubs_while_another_thread_tracks(session: Session
     thread.join()
     assert [masks.frame_index for masks in seen] == list(range(FRAMES))
     assert_as_a_fresh_run(session, CLICKS)
+
+
+def test_a_session_refuses_the_outputs_that_a_run_refuses(session: Session, small_clip: Path) -> None:
+    before = small_clip.read_bytes()
+    with pytest.raises(InvalidRequest, match=r"output: .small\.mp4. is the video itself"):
+        session.write(Request(small_clip, "[30,40]"), small_clip)
+    assert small_clip.read_bytes() == before

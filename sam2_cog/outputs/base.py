@@ -4,10 +4,11 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 from typing import ClassVar
 
@@ -64,7 +65,8 @@ class Output(ABC):
         self.frames_written = 0
         self.paint_seconds = 0.0
         self.encode_seconds = 0.0
-        self._part = spec.path.with_name(f".{spec.path.name}.part")
+        # a name of its own: two runs with the same output do not meet, and the last to finish wins
+        self._part = spec.path.with_name(f".sam2-cog-{token_hex(8)}.part")
         video = spec.video
         self._painter = Painter(
             spec.names, video.width, video.height, spec.mask_type, spec.annotation_type, spec.background
@@ -94,7 +96,8 @@ class Output(ABC):
     def discard(self) -> None:
         """Stop at once and leave nothing behind."""
         self._stop()
-        self._part.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be made, nothing is there; and it is not what went wrong
+            self._part.unlink()
 
     def __enter__(self) -> "Output":
         try:

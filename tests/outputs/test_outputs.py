@@ -1,6 +1,7 @@
 """Real files of every output kind, written from small generated clips and read back by ffprobe, OpenCV and zipfile."""
 
 import json
+import os
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from sam2_cog.masks import mask_union, no_masks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import OUTPUTS
+from sam2_cog.outputs import OUTPUTS, base
 from sam2_cog.outputs.folder_names import LONGEST_BYTES, safe_names
 from sam2_cog.outputs.mp4 import COPIED_SOUND, constant_rate_factor
 from sam2_cog.painting.render import Painter, object_colour
@@ -406,6 +407,32 @@ def test_nothing_stays_behind_after_an_error_or_a_cancel(
     assert target.read_text() == "an earlier result"
 
 
+@pytest.mark.parametrize("output_format", ["mp4", "png"])
+def test_of_two_runs_with_the_same_output_the_last_to_finish_wins(
+    output_format: str, plain: VideoInfo, tmp_path: Path
+) -> None:
+    spec = spec_for(plain, tmp_path / f"out{OUTPUTS[output_format].suffix}")
+    whole = write(spec, output_format).read_bytes()
+    spec.path.unlink()
+    frames = list(read_frames(plain))
+    with OUTPUTS[output_format](spec) as last:
+        with OUTPUTS[output_format](replace(spec, mask_type="binary")) as first:
+            for frame in frames:
+                for output in (first, last):
+                    output.write(frame, masks_of(plain, frame.index))
+        assert spec.path.exists() and spec.path.read_bytes() != whole
+    assert spec.path.read_bytes() == whole
+    assert list(tmp_path.iterdir()) == [spec.path]
+
+
+@pytest.mark.skipif(not os.path.ismount("/sys"), reason="needs a folder that even root cannot write to")
+def test_what_cannot_be_written_is_said_without_hidden_names(plain: VideoInfo) -> None:
+    with pytest.raises(OSError) as error, OUTPUTS["png"](spec_for(plain, Path("/sys/out.zip"))):
+        pass
+    assert str(error.value).startswith("out.zip cannot be written: ")
+    assert "Errno" not in str(error.value) and ".part" not in str(error.value)
+
+
 @pytest.mark.parametrize("output_format", OUTPUTS)
 def test_a_folder_that_does_not_exist_is_named(output_format: str, plain: VideoInfo, tmp_path: Path) -> None:
     spec = spec_for(plain, tmp_path / "missing" / "out.bin")
@@ -419,10 +446,12 @@ def test_a_folder_that_does_not_exist_is_named(output_format: str, plain: VideoI
 
 @pytest.mark.usefixtures("no_process_left")
 @pytest.mark.parametrize("output_format", ["mp4", "png"])
-def test_a_full_disk_is_said_so(output_format: str, plain: VideoInfo, tmp_path: Path) -> None:
+def test_a_full_disk_is_said_so(
+    output_format: str, plain: VideoInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (plain.height, plain.width, 3), dtype=np.uint8)
-    part = tmp_path / ".out.bin.part"
-    part.symlink_to("/dev/full")
+    monkeypatch.setattr(base, "token_hex", lambda length: "0")
+    (tmp_path / ".sam2-cog-0.part").symlink_to("/dev/full")
     with pytest.raises(OSError, match=r"^out\.bin cannot be written: .*No space left"):  # noqa: SIM117
         with OUTPUTS[output_format](spec_for(plain, tmp_path / "out.bin", quality=100)) as output:
             for frame in read_frames(plain):
