@@ -176,10 +176,13 @@ def output_spec(
         annotation_type=request.annotation_type,
         background=request.background,
         separate_objects=request.separate_objects,
+        frame_images=request.frame_images,
         quality=request.output_quality,
         frame_interval=request.output_frame_interval,
         frame_rate=request.frame_rate,
         model=model_name,
+        inputs=request.inputs,
+        prompts=tuple(objects),
     )
 
 

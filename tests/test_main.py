@@ -81,6 +81,7 @@ def test_every_input_has_a_flag_that_reaches_the_request(
         "background_color": "#0000ff",
         "output_format": "webp",
         "output_quality": 90,
+        "frame_images": "none",
         "output_frame_interval": 3,
         "video_fps": 29.97,
         "smallest_part": 2.5,

@@ -340,7 +340,7 @@ def named_files() -> list[str]:
     """What stands in back quotes and looks like a file or a folder of this project."""
     spans = set(re.findall(r"`([\w./-]+)`", README))
     suffixes = (".py", ".yaml", ".toml", "/")
-    archive = ("masks/", "frames/")  # what is in an archive, not here
+    archive = ("masks/", "frames/", "images/", "JPEGImages/")  # what is in an archive, not here
     return sorted(span for span in spans if span.endswith(suffixes) and not span.startswith(archive))
 
 
