@@ -81,6 +81,8 @@ class Output(ABC):
         self._part = spec.path.with_name(f".sam2-cog-{token_hex(8)}.part")
         video = spec.video
         self.watch = Watch(spec.names)
+        self.notes: list[str] = []
+        """What of the clip did not get into the file, as sentences."""
         self._painter = Painter(
             spec.names, video.width, video.height, spec.mask_type, spec.annotation_type, spec.background
         )
@@ -104,18 +106,10 @@ class Output(ABC):
             self._add(frame, masks, facts)
         self.frames_written += 1
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was lost of the frames so far, as sentences: of the video, and objects that were hardly found."""
-        return self.spec.video.notes + tuple(
-            f"{name} has no mask on {empty} of {self._searched} frames"
-            for name, empty in zip(self.spec.names, self._empty, strict=True)
-            if 2 * empty > self._searched
-        )
-
     def close(self) -> None:
         """Finish the file and give it its name."""
         with self._writing():
+            self.notes += self._hardly_found()
             self._finish()
             os.replace(self._part, self.spec.path)
 
@@ -150,6 +144,14 @@ class Output(ABC):
         self.paint_seconds += spent
         self.encode_seconds -= spent
         return picture
+
+    def _hardly_found(self) -> list[str]:
+        """A sentence for each object that has no mask on most of the frames on which it was looked for."""
+        return [
+            f"{name} has no mask on {empty} of {self._searched} frames"
+            for name, empty in zip(self.spec.names, self._empty, strict=True)
+            if 2 * empty > self._searched
+        ]
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -18,9 +18,13 @@ from sam2_cog.prompts import FramePrompt, ObjectPrompts
 class Manifest:
     """Gathers one line per frame; `pieces` is the whole file."""
 
-    def __init__(self, spec: OutputSpec, folders: tuple[str, ...] = ()) -> None:
-        """`folders` are the objects' folders, or files, in the archive; empty where they have none."""
+    def __init__(self, spec: OutputSpec, folders: tuple[str, ...] = (), *, notes: Sequence[str] = ()) -> None:
+        """`folders` are the objects' folders, or files, in the archive; empty where they have none.
+
+        notes: what was lost on the way, beside what `spec.video` tells of itself; read when the file is written.
+        """
         self._spec = spec
+        self._notes = notes
         self._folders = folders
         self._frames = JsonLines()
 
@@ -35,9 +39,9 @@ class Manifest:
             }
         )
 
-    def pieces(self, notes: Sequence[str]) -> Iterator[bytes]:
-        """The whole file with these `Output.notes`, bit by bit, as UTF-8 JSON with one frame a line."""
-        yield from document({**self._head(), "notes": list(notes)}, frames=self._frames)
+    def pieces(self) -> Iterator[bytes]:
+        """The whole file, bit by bit, as UTF-8 JSON with one frame a line."""
+        yield from document(self._head(), frames=self._frames)
 
     def close(self) -> None:
         """Let go of the gathered lines."""
@@ -49,6 +53,7 @@ class Manifest:
             "versions": {"sam2-cog": __version__, "torch": _version_of("torch"), "ffmpeg": version()},
             "model": spec.model,
             "request": dict(spec.inputs),
+            "notes": [*video.notes, *self._notes],
             "video": {
                 "name": video.path.name,
                 "width": video.width,
