@@ -71,7 +71,8 @@ def ffprobe(*options: str, source: str = SOURCE) -> list[str]:
 @lru_cache(maxsize=1)
 def passthrough() -> dict[str, str]:
     """The output option that neither drops nor doubles a frame: `fps_mode` since ffmpeg 5.1, `vsync` until ffmpeg 8."""
-    process = start(["ffmpeg", "-h", "long"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    silent = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = start(["ffmpeg", "-h", "long"], stdout=subprocess.PIPE, **silent)
     text = process.communicate()[0]
     return {"fps_mode" if b"-fps_mode" in text else "vsync": "passthrough"}
 
@@ -98,6 +99,17 @@ def message_file() -> IO[bytes]:
     file.write(bytes(_MESSAGE_BYTES))
     file.seek(0)
     return file
+
+
+@lru_cache(maxsize=1)
+def version() -> str | None:
+    """The version of ffmpeg that is installed, as it says it; None without one."""
+    try:
+        process = start(["ffmpeg", "-version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    except FileNotFoundError:
+        return None
+    found = re.match(rb"ffmpeg version (\S+)", process.communicate()[0])
+    return found.group(1).decode("ascii", "replace") if found else None
 
 
 @contextmanager
