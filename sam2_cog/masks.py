@@ -131,11 +131,13 @@ class FrameMasks:
 
 def joined(parts: Sequence[FrameMasks]) -> FrameMasks:
     """The masks of the objects of several parts, one at least and all of one frame, in their order."""
+    softs = [part.soft for part in parts if part.soft is not None]
     return FrameMasks(
         parts[0].frame_index,
         tuple(mask for part in parts for mask in part.objects),
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.presence for part in parts]),
+        np.concatenate(softs) if len(softs) == len(parts) else None,
     )
 
 
