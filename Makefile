@@ -18,7 +18,7 @@ curl -s http://localhost:$(PORT)/predictions -H 'Content-Type: application/json'
 endef
 export CURL
 
-.PHONY: help demo test test-integrations serve weights bench lint train-demo chromium system
+.PHONY: help demo test test-integrations test-wheel serve weights bench lint train-demo chromium system
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -36,6 +36,9 @@ test: .venv/installed-dev ## Run the tests
 	$(BIN)/python -m pytest
 
 <<<<<<< HEAD
+test-wheel: .venv/installed ## Build the wheel, install it elsewhere and run the main job with it
+	tools/test_wheel.sh $(BIN)/python
+
 serve: .venv/installed ## Start Cog's HTTP server without Docker: make serve [MODEL=large] [PORT=5000] [HOST=127.0.0.1]; demo without MODEL
 =======
 test-integrations: .venv/installed-dev $(PEERS:%=.integrations/%/installed) | chromium ## Run the real Label Studio and X-AnyLabeling against this
