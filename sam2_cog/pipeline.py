@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,21 +13,31 @@ from sam2_cog.engine.tracker import Tracker
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import OutputSpec, output_for
+from sam2_cog.outputs import Output, OutputSpec, output_for
+from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import Request
 
 logger = logging.getLogger(__name__)
 
+MOST_FRAMES_WAITING = 8
+MOST_BYTES_WAITING = 1 << 26
+"""What may wait between reading and tracking, and between tracking and writing: 8 frames of 1080p, 2 of 4K."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """A finished file, and what it took. The seconds add up to the whole; decode is the wait for the decoder."""
+    """A finished file, and what it took.
+
+    `seconds` is the whole. decode is the wait for the decoder, network what is left of the whole without the waits for
+    decoder and writer; painting and encoding go on beside the network, and theirs are the seconds of their own thread.
+    """
 
     path: Path
     frames: int
     objects: int
+    seconds: float
     decode_seconds: float
     network_seconds: float
     paint_seconds: float
@@ -84,7 +94,7 @@ def _segment(
     spec = output_spec(request, info, objects, loaded.name, path)
     tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
     result = write_result(request, spec, clip, tracked)
-    return replace(result, decode_seconds=probe_seconds + result.decode_seconds)
+    return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
 
 
 def write_result(
@@ -95,20 +105,44 @@ def write_result(
     tracked: the frames in order, read from `clip`, with the masks of the objects of `spec`; closed in the end.
     """
     begin = time.perf_counter()
-    with output_for(request.output_format, spec) as output, closing(tracked):
+    waited = 0.0
+    with (
+        output_for(request.output_format, spec) as output,
+        _behind(output, frames_between_stages(spec.video)) as write,
+        closing(tracked),
+    ):
         for frame, masks in tracked:
-            output.write(frame, masks.without_parts_below(request.smallest_part))
+            handed_over = time.perf_counter()
+            write(frame, masks.without_parts_below(request.smallest_part))
+            waited += time.perf_counter() - handed_over
             clip.count_frame()
-    network = time.perf_counter() - begin - clip.seconds - output.paint_seconds - output.encode_seconds
+        last = time.perf_counter()
+    end = time.perf_counter()
     return Result(
         spec.path,
         spec.video.frame_count,
         len(spec.names),
+        end - begin,
         clip.seconds,
-        network,
+        last - begin - clip.seconds - waited,
         output.paint_seconds,
         output.encode_seconds,
     )
+
+
+@contextmanager
+def _behind(output: Output, depth: int) -> Iterator[Callable[[Frame, FrameMasks], None]]:
+    """How frames are handed to an output: it paints and encodes in a thread of its own, unless the depth is 0."""
+    if not depth:
+        yield output.write
+        return
+    with WriteBehind[tuple[Frame, FrameMasks]](lambda item: output.write(*item), depth) as writer:
+        yield lambda frame, masks: writer.put((frame, masks))
+
+
+def frames_between_stages(info: VideoInfo) -> int:
+    """How many frames may wait between two stages; 0: so large that the stages take turns instead."""
+    return min(MOST_FRAMES_WAITING, MOST_BYTES_WAITING // (info.width * info.height * 3))
 
 
 def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
@@ -165,7 +199,7 @@ class WatchedClip:
 
     def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
         """Yield the frames [start, stop)."""
-        with closing(read_frames(self._info, start, stop)) as frames:
+        with closing(self._frames(start, stop)) as frames:
             while True:
                 begin = time.perf_counter()
                 frame = next(frames, None)
@@ -175,6 +209,12 @@ class WatchedClip:
                 if stop is not None:  # a frame of the last pass, which reads to the end, counts when it is written
                     self.count_frame()
                 yield frame
+
+    def _frames(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
+        """Decoded in a thread of its own, unless it is one frame or a few too large to wait."""
+        frames, depth = read_frames(self._info, start, stop), frames_between_stages(self._info)
+        alone = stop is not None and stop - start == 1
+        return read_ahead(frames, depth) if depth and not alone else frames
 
     def count_frame(self) -> None:
         """One frame more is done."""
