@@ -1,6 +1,8 @@
 """The whole way from a request to a file: the only place where the stages meet."""
 
 import logging
+import os
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -10,14 +12,15 @@ from pathlib import Path
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
+from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import Output, OutputSpec, output_for
+from sam2_cog.outputs import Output, OutputSpec, output_for, suffix_of
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
-from sam2_cog.request import Request
+from sam2_cog.request import LONGEST_NAME, LONGEST_PATH, Request
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +45,13 @@ class Result:
     network_seconds: float
     paint_seconds: float
     encode_seconds: float
+    notes: tuple[str, ...] = ()
+    """What a user should know of the result, as sentences: what was lost on the way, objects that were hardly found."""
 
     @property
     def metrics(self) -> dict[str, float]:
         """The numbers by name."""
-        return {name: value for name, value in vars(self).items() if name != "path"}
+        return {name: value for name, value in vars(self).items() if name not in ("path", "notes")}
 
 
 def segment_video(
@@ -66,9 +71,11 @@ def segment_video(
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
-        InvalidRequest: the request does not fit the video, known before the network runs; or its time is over.
+        InvalidRequest: the request does not fit the video, or `path` the request, known before the network runs; or its
+            time is over.
         OSError: the file cannot be written.
     """
+    check_output(request, Path(path))
     try:
         return _segment(request, model, Path(path), progress or LogProgress(), info)
     finally:
@@ -127,6 +134,7 @@ def write_result(
         last - begin - clip.seconds - waited,
         output.paint_seconds,
         output.encode_seconds,
+        spec.video.notes,
     )
 
 
@@ -143,6 +151,29 @@ def _behind(output: Output, depth: int) -> Iterator[Callable[[Frame, FrameMasks]
 def frames_between_stages(info: VideoInfo) -> int:
     """How many frames may wait between two stages; 0: so large that the stages take turns instead."""
     return min(MOST_FRAMES_WAITING, MOST_BYTES_WAITING // (info.width * info.height * 3))
+
+
+def check_output(request: Request, path: Path) -> None:
+    """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
+    name, folder = path.name, path.absolute().parent
+    suffix = suffix_of(request)
+    if path.suffix.lower() != suffix:
+        raise InvalidRequest(f"output: {name[:80]!r} does not end in {suffix}, which {request.output_format} needs")
+    whole = os.fsencode(path.absolute())
+    if b"\0" in whole or len(whole) >= LONGEST_PATH or max(map(len, whole.split(b"/"))) > LONGEST_NAME:
+        allowed = f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH - 1}"
+        raise InvalidRequest(f"output: {name[:40]!r}... cannot be a path: {allowed}")
+    if not folder.is_dir():
+        raise InvalidRequest(f"output: the folder {str(path.parent)!r} does not exist")
+    if path.is_dir():
+        raise InvalidRequest(f"output: {name!r} is a folder, but it must be a file")
+    if path.exists() and request.video.exists() and path.samefile(request.video):
+        raise InvalidRequest(f"output: {name!r} is the video itself, it must be another file")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        reason = f"nothing can be written to the folder {str(path.parent)!r}: {error.strerror}"
+        raise InvalidRequest(f"output: {reason}") from error
 
 
 def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
@@ -179,10 +210,13 @@ def output_spec(
         annotation_type=request.annotation_type,
         background=request.background,
         separate_objects=request.separate_objects,
+        frame_images=request.frame_images,
         quality=request.output_quality,
         frame_interval=request.output_frame_interval,
         frame_rate=request.frame_rate,
         model=model_name,
+        inputs=request.inputs,
+        prompts=tuple(objects),
     )
 
 

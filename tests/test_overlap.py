@@ -132,8 +132,12 @@ def test_after_a_cancel_what_waits_is_dropped() -> None:
 
 def test_a_cancel_is_not_held_up_by_a_writer_that_hangs() -> None:
     release = threading.Event()
+
+    def hang(item: int) -> None:
+        release.wait()
+
     begin = time.monotonic()
-    with pytest.raises(Cancelled), WriteBehind[int](lambda item: release.wait() and None, 1) as writer:
+    with pytest.raises(Cancelled), WriteBehind(hang, 1) as writer:
         writer.put(0)
         raise Cancelled
     assert time.monotonic() - begin < 5

@@ -13,8 +13,8 @@ from urllib.parse import unquote
 import pytest
 
 import sam2_cog
-from sam2_cog import session
-from sam2_cog.__main__ import _check_output, _parser
+from sam2_cog import pipeline, session
+from sam2_cog.__main__ import _parser
 from sam2_cog.engine.checkpoints import CHECKPOINTS, verify_checkpoint
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
@@ -169,7 +169,7 @@ def test_a_command_parses(call: list[str]) -> None:
 def test_a_segment_command_is_a_request_that_fits_its_clip(call: list[str]) -> None:
     arguments = _parser().parse_args(call)
     request = Request(**{name: getattr(arguments, name) for name in INPUTS})
-    _check_output(request, Path(arguments.output.name))
+    pipeline.check_output(request, Path(Path(arguments.output).name))
     assert objects_of(request)
 
 
@@ -228,6 +228,7 @@ def test_the_names_that_are_kept_are_there() -> None:
 def test_there_are_examples_of_every_kind() -> None:
     assert len(segment_commands()) >= 9
     assert {call[0] for call in own_commands()} >= {"segment", "weights", "evaluate", "batch", "estimate"}
+    assert {call[0] for call in own_commands()} >= {"label-studio", "x-anylabeling"}
     assert cog_commands() and len(bodies()) >= 2
 
 
@@ -300,7 +301,7 @@ def test_an_unreadable_video_is_told_in_the_words_of_the_page(tmp_path: Path) ->
 
 def test_a_wrong_suffix_is_told_in_the_words_of_the_page() -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        _check_output(Request(Path("clip.mp4"), "[1,1]", output_format="png"), Path("masks.mp4"))
+        pipeline.check_output(Request(Path("clip.mp4"), "[1,1]", output_format="png"), Path("masks.mp4"))
     assert str(refusal.value) in refusals()
 
 
@@ -339,7 +340,7 @@ def named_files() -> list[str]:
     """What stands in back quotes and looks like a file or a folder of this project."""
     spans = set(re.findall(r"`([\w./-]+)`", README))
     suffixes = (".py", ".yaml", ".toml", "/")
-    archive = ("masks/", "frames/")  # what is in an archive, not here
+    archive = ("masks/", "frames/", "images/", "JPEGImages/")  # what is in an archive, not here
     return sorted(span for span in spans if span.endswith(suffixes) and not span.startswith(archive))
 
 

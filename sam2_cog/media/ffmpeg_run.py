@@ -92,6 +92,17 @@ def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
     return process
 
 
+@lru_cache(maxsize=1)
+def version() -> str | None:
+    """The version of ffmpeg that is installed, as it says it; None without one."""
+    try:
+        text = subprocess.run(["ffmpeg", "-version"], capture_output=True, stdin=subprocess.DEVNULL).stdout
+    except FileNotFoundError:
+        return None
+    found = re.match(rb"ffmpeg version (\S+)", text)
+    return found.group(1).decode("ascii", "replace") if found else None
+
+
 @contextmanager
 def running(command: list[str], path: Path) -> Iterator[tuple[Any, IO[bytes]]]:
     """A process with `path` as its standard input, and a file of its error messages; killed and reaped on the way out.
