@@ -25,7 +25,7 @@ class Manifest:
         self._count = 0
 
     def add(self, frame: Frame, masks: FrameMasks) -> None:
-        """Note a written frame: number, time by the source's clock, and each object's area, box and score."""
+        """Note a written frame: number, time from the clip's beginning, and each object's area, box and score."""
         found = [
             {"index": index, "area": mask.area, "box": mask.box, "score": round(float(score), 4)}
             for index, (mask, score) in enumerate(zip(masks.objects, masks.scores, strict=True))
