@@ -14,7 +14,7 @@ from cog import BasePredictor, Input, Path
 
 from sam2_cog.engine.model import load_model
 from sam2_cog.errors import CheckpointError
-from sam2_cog.outputs import OUTPUTS
+from sam2_cog.outputs import suffix_of
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
 
@@ -60,22 +60,30 @@ class Predictor(BasePredictor):
         ),
         mask_type: str = Input(
             default="highlighted",
-            description="What is shown: binary (white objects on black), highlighted (each object in its own colour) or greenscreen (the objects on green).",
-            choices=["binary", "highlighted", "greenscreen"],
+            description="What is shown: binary (white objects on black), highlighted (each object in its own colour), greenscreen (the objects on one colour) or cutout (the objects on transparency: mov, webm, png, webp).",
+            choices=["binary", "highlighted", "greenscreen", "cutout"],
         ),
         annotation_type: str = Input(
             default="mask",
             description="How highlighted marks an object: its mask, a box with its name, or both.",
             choices=["mask", "box", "both"],
         ),
+        background_color: str = Input(
+            default="#00ff00",
+            description="The colour behind the objects of greenscreen, as #rrggbb.",
+        ),
         output_format: str = Input(
             default="mp4",
-            description="mp4 is a video; png, webp and jpg are a .zip of pictures with a manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format.",
-            choices=["mp4", "png", "webp", "jpg"],
+            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format.",
+            choices=["mp4", "mov", "webm", "png", "webp", "jpg"],
+        ),
+        separate_objects: bool = Input(
+            default=False,
+            description="One video or folder of pictures per object, in a .zip; binary archives are always so.",
         ),
         output_quality: int = Input(
             default=80,
-            description="Quality of mp4, webp and jpg, from 1 (smallest file) to 100 (best picture).",
+            description="Quality of videos, webp and jpg, from 1 (smallest file) to 100 (best picture).",
             ge=1,
             le=100,
         ),
@@ -114,14 +122,16 @@ class Predictor(BasePredictor):
                 click_corrections=click_corrections,
                 mask_type=mask_type,  # type: ignore[arg-type]  # Request checks it
                 annotation_type=annotation_type,  # type: ignore[arg-type]
+                background_color=background_color,
                 output_format=output_format,
+                separate_objects=separate_objects,
                 output_quality=output_quality,
                 output_frame_interval=output_frame_interval,
                 video_fps=video_fps,
                 smallest_part=smallest_part,
                 propagation=propagation,
             )
-            result = segment_video(request, self.model, folder / f"output{OUTPUTS[output_format].suffix}")
+            result = segment_video(request, self.model, folder / f"output{suffix_of(request)}")
         except BaseException:  # a cancel is no Exception
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -1,4 +1,4 @@
-"""The errors that a user sees. Each message is one sentence: the input, the value, and what is allowed."""
+"""The errors that a user sees: each message is one sentence with the input, the value as typed, and what is allowed."""
 
 
 class InvalidRequest(ValueError):
@@ -11,3 +11,14 @@ class UnreadableVideo(ValueError):
 
 class CheckpointError(RuntimeError):
     """A checkpoint is missing, cannot be fetched, or is not the published file."""
+
+
+def quoted(text: str) -> str:
+    """A user's text for a message: on one line, control characters escaped, at most about 40 characters of it."""
+    shown = repr(shortened(text))
+    return shown if len(shown) < 80 else repr(text[:9] + "...")  # mostly escapes
+
+
+def shortened(text: str) -> str:
+    """At most 40 characters of a text."""
+    return text if len(text) <= 40 else text[:37] + "..."

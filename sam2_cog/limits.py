@@ -53,11 +53,23 @@ SIDE = Limit("SAM2_MAX_SIDE", 16_384, "pixels on a side", "width or height of a 
 PIXELS = Limit("SAM2_MAX_PIXELS", 1 << 26, "pixels a frame", "pixels of an image (8192 x 8192)")
 VIDEO_PIXELS = Limit("SAM2_MAX_VIDEO_PIXELS", 8192 * 4320, "pixels a frame", "pixels of a frame of a video (8K)")
 PIXELS_OF_ALL_FRAMES = Limit("SAM2_MAX_CLIP_PIXELS", 10**12, "pixels in all frames", "pixels of a frame x frames")
+SEPARATE_VIDEOS = Limit(
+    "SAM2_MAX_SEPARATE_VIDEOS", 16, "videos", "videos that are encoded at a time (`separate_objects`)"
+)
 SOUND_TRACKS = Limit("SAM2_MAX_SOUND_TRACKS", 32, "sound tracks", "sound tracks of a video")
 ARCHIVE_BYTES = Limit("SAM2_MAX_ARCHIVE_BYTES", 1 << 35, "bytes", "bytes of an archive that is written")
+JOURNAL_BYTES = Limit(
+    "SAM2_MAX_JOURNAL_BYTES", 1 << 33, "bytes", "bytes on disk from which an open session goes on after an edit"
+)
 SECONDS = Limit("SAM2_MAX_SECONDS", 24 * 3600, "seconds", "seconds that a whole prediction may take")
 STALL_SECONDS = Limit("SAM2_MAX_STALL_SECONDS", 120, "seconds", "seconds that ffmpeg may take for its next bytes")
 FFMPEG_BYTES = Limit("SAM2_MAX_FFMPEG_BYTES", 1 << 34, "bytes", "address space of each ffmpeg process")
+FETCHED_BYTES = Limit(
+    "SAM2_MAX_FETCHED_BYTES", 1 << 34, "bytes", "bytes of the videos that Label Studio's backend keeps"
+)
+FRAME_UPLOAD_BYTES = Limit(
+    "SAM2_MAX_FRAME_UPLOAD_BYTES", 1 << 30, "bytes", "bytes of a clip's frames that X-AnyLabeling sends"
+)
 
 ALL = tuple(limit for limit in list(globals().values()) if isinstance(limit, Limit))
 """In the order of the table in docs/limits.md."""

@@ -4,7 +4,7 @@ A mask is kept as the packed bits of its tight box and unpacked when somebody as
 objects on a large frame never exist as full-size arrays together.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -108,11 +108,32 @@ class FrameMasks:
         """All masks as one new (objects, H, W) bool array, for those who want just that."""
         return np.stack([mask.full() for mask in self.objects])
 
+    def only(self, index: int) -> "FrameMasks":
+        """The same with empty masks for all objects but one."""
+        empty = ObjectMask(self.objects[index].size, None, b"")
+        return replace(self, objects=tuple(m if i == index else empty for i, m in enumerate(self.objects)))
+
+    def alone(self, number: int) -> "FrameMasks":
+        """The masks of object `number` alone."""
+        part = slice(number, number + 1)
+        soft = None if self.soft is None else self.soft[part]
+        return FrameMasks(self.frame_index, self.objects[part], self.scores[part], self.presence[part], soft)
+
     def without_parts_below(self, percent: float) -> "FrameMasks":
         """Every mask without the parts that have less than `percent` (0 to 100) of the pixels of its largest part."""
         if percent <= 0:
             return self
         return replace(self, objects=tuple(mask.without_parts_below(percent) for mask in self.objects))
+
+
+def joined(parts: Sequence[FrameMasks]) -> FrameMasks:
+    """The masks of the objects of several parts, one at least and all of one frame, in their order."""
+    return FrameMasks(
+        parts[0].frame_index,
+        tuple(mask for part in parts for mask in part.objects),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.presence for part in parts]),
+    )
 
 
 def no_masks(frame_index: int, count: int, size: tuple[int, int]) -> FrameMasks:

@@ -5,13 +5,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sam2_cog.errors import InvalidRequest
+from sam2_cog.errors import InvalidRequest, quoted, shortened
 
-MaskType = Literal["binary", "highlighted", "greenscreen"]
+MaskType = Literal["binary", "highlighted", "greenscreen", "cutout"]
 AnnotationType = Literal["mask", "box", "both"]
+
+CHROMA_GREEN = (0, 255, 0)
+"""Pure green, what the chroma keyers of editors look for unless told otherwise."""
+TRANSPARENT = ("mov", "webm", "png", "webp")
+"""Output formats with an alpha channel."""
 
 SLOWEST_FPS = 0.01
 NTSC_RATES = (24, 30, 48, 60, 120, 240)  # that are also shown 1.001 times slower, since colour television
@@ -71,8 +77,8 @@ class Request:
     )
     mask_type: MaskType = _input(
         "highlighted",
-        "What is shown: binary (white objects on black), highlighted (each object in its own colour) "
-        "or greenscreen (the objects on green).",
+        "What is shown: binary (white objects on black), highlighted (each object in its own colour), "
+        "greenscreen (the objects on one colour) or cutout (the objects on transparency: mov, webm, png, webp).",
         choices=get_args(MaskType),
     )
     annotation_type: AnnotationType = _input(
@@ -80,14 +86,18 @@ class Request:
         "How highlighted marks an object: its mask, a box with its name, or both.",
         choices=get_args(AnnotationType),
     )
+    background_color: str = _input("#00ff00", "The colour behind the objects of greenscreen, as #rrggbb.")
     output_format: str = _input(
         "mp4",
-        "mp4 is a video; png, webp and jpg are a .zip of pictures with a manifest.json. "
-        "A binary archive holds a folder of PNG masks per object, whatever the format.",
-        choices=("mp4", "png", "webp", "jpg"),
+        "mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a "
+        "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format.",
+        choices=("mp4", "mov", "webm", "png", "webp", "jpg"),
+    )
+    separate_objects: bool = _input(
+        False, "One video or folder of pictures per object, in a .zip; binary archives are always so."
     )
     output_quality: int = _input(
-        80, "Quality of mp4, webp and jpg, from 1 (smallest file) to 100 (best picture).", low=1, high=100
+        80, "Quality of videos, webp and jpg, from 1 (smallest file) to 100 (best picture).", low=1, high=100
     )
     output_frame_interval: int = _input(
         1, "Write every n-th frame; the sound is kept only when every frame is written.", low=1
@@ -118,6 +128,11 @@ class Request:
             object.__setattr__(self, item.name, value)
         if 0 < self.video_fps < SLOWEST_FPS:
             raise InvalidRequest(f"video_fps: {self.video_fps} is not allowed, it must be 0 or at least {SLOWEST_FPS}")
+        if self.mask_type == "cutout" and self.output_format not in TRANSPARENT:
+            raise InvalidRequest(
+                f"mask_type: cutout has a transparent background, which {self.output_format} cannot hold, "
+                f"so output_format must be one of {', '.join(TRANSPARENT)}"
+            )
 
     @property
     def frame_rate(self) -> Fraction | None:
@@ -126,6 +141,17 @@ class Request:
             if abs(self.video_fps - whole / 1.001) < 0.005:  # as far as two decimals can be off: 23.98
                 return Fraction(whole * 1000, 1001)
         return Fraction(self.video_fps).limit_denominator(1001) if self.video_fps else None
+
+    @property
+    def background(self) -> tuple[int, int, int]:
+        """`background_color` as (red, green, blue)."""
+        red, green, blue = bytes.fromhex(self.background_color[1:])
+        return red, green, blue
+
+    @property
+    def wants_logits(self) -> bool:
+        """Whether the result needs the logits of the masks too (`FrameMasks.soft`)."""
+        return self.mask_type == "cutout"
 
 
 def option(name: str) -> Option:
@@ -137,6 +163,10 @@ def option(name: str) -> Option:
 def _checked(name: str, value: Any, default: Any, limits: Option) -> Any:
     if name == "video":
         return _path(value)
+    if name == "background_color":
+        return _colour(value)
+    if isinstance(default, bool):
+        return _flag(name, value)
     if not isinstance(default, int | float):
         return _text(name, value, limits.choices)
     return _number(name, value, limits, whole=isinstance(default, int))
@@ -144,7 +174,7 @@ def _checked(name: str, value: Any, default: Any, limits: Option) -> Any:
 
 def _path(value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise InvalidRequest(f"video: {value!r} is not a file's path or address")
+        raise InvalidRequest(f"video: {_shown(value)} is not a file's path or address")
     path = Path(value)
     if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(name)) > LONGEST_NAME for name in path.parts):
         raise InvalidRequest(
@@ -155,19 +185,39 @@ def _path(value: Any) -> Path:
 
 def _text(name: str, value: Any, choices: Sequence[str]) -> str:
     if not isinstance(value, str):
-        raise InvalidRequest(f"{name}: {value!r} is not a text")
+        raise InvalidRequest(f"{name}: {_shown(value)} is not a text")
     if choices and value not in choices:
-        raise InvalidRequest(f"{name}: {value[:40]!r} is not allowed, it must be one of {', '.join(choices)}")
+        raise InvalidRequest(f"{name}: {quoted(value)} is not allowed, it must be one of {', '.join(choices)}")
+    return str(value)
+
+
+def _colour(value: Any) -> str:
+    digits = _text("background_color", value, ()).strip().removeprefix("#").lower()
+    if len(digits) != 6 or set(digits) - set("0123456789abcdef"):
+        raise InvalidRequest(f"background_color: {value[:40]!r} is not a colour, it must be like #00ff00")
+    return f"#{digits}"
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{name}: {value!r} is not allowed, it must be true or false")
     return value
 
 
 def _number(name: str, value: Any, limits: Option, *, whole: bool) -> int | float:
-    """A number within its limits; JSON clients send 1.0 for 1."""
+    """A number within its limits; JSON clients send 1.0 for 1, and NumPy has numbers of its own."""
     assert limits.low is not None
     kind = "a whole number" if whole else "a number"
     span = f"from {limits.low:g} to {limits.high:g}" if limits.high is not None else f"of at least {limits.low:g}"
     highest = sys.maxsize if limits.high is None else limits.high
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and limits.low <= value <= highest
-    if not fits or (whole and value != int(value)):
-        raise InvalidRequest(f"{name}: {value!r} is not allowed, it must be {kind} {span}")
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and limits.low <= value <= highest) or (whole and value != int(value)):
+        raise InvalidRequest(f"{name}: {_shown(value)} is not allowed, it must be {kind} {span}")
     return int(value) if whole else float(value)
+
+
+def _shown(value: Any) -> str:
+    """A value of the wrong kind for a message."""
+    if isinstance(value, int) and value.bit_length() > 200:  # Python itself refuses to write out the longest ones
+        return "a number of more than 60 digits"
+    return shortened(str(value)) if isinstance(value, Real) else shortened(repr(value))

@@ -18,7 +18,7 @@ from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.masks import ObjectMask
 from sam2_cog.media.video import probe, read_frames
-from sam2_cog.outputs import OUTPUTS
+from sam2_cog.outputs import OUTPUTS, suffix_of
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.request import Request
 from tests.clips import frame_zip, numbered_frames, probe_times, write_clip
@@ -37,7 +37,7 @@ def run(demo_model: LoadedModel, small_clip: Path, tmp_path: Path) -> Run:
     def run_request(progress: Any = None, **inputs: Any) -> Result:
         needed: dict[str, Any] = {"video": small_clip, "click_coordinates": "[30,40]"}
         request = Request(**needed | inputs)
-        path = tmp_path / f"result{OUTPUTS[request.output_format].suffix}"
+        path = tmp_path / f"result{suffix_of(request)}"
         return segment_video(request, demo_model, path, progress)
 
     return run_request
@@ -51,6 +51,30 @@ def entries(path: Path) -> dict[str, bytes]:
 
 def mask(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content))) > 127
+
+
+def test_paths_may_be_texts(demo_model: LoadedModel, small_clip: Path, tmp_path: Path) -> None:
+    result = segment_video(Request(str(small_clip), "[30,40]"), demo_model, str(tmp_path / "out.mp4"))  # type: ignore[arg-type]
+    assert result.path == tmp_path / "out.mp4" and result.path.is_file()
+
+
+@pytest.mark.parametrize("output_format", ["mov", "webm", "png", "webp"])
+def test_a_cutout_has_an_edge_from_the_networks_logits(run: Run, output_format: str) -> None:
+    result = run(mask_type="cutout", output_format=output_format)
+    if output_format in ("png", "webp"):
+        alpha = np.asarray(Image.open(io.BytesIO(entries(result.path)[f"frames/00003.{output_format}"])))[..., 3]
+        exact = mask(entries(run(mask_type="binary", output_format="png").path)["masks/object_1/00003.png"])
+        assert ((alpha > 127) == exact).all() and len(np.unique(alpha)) > 10
+    else:
+        assert probe(result.path).frame_count == 6 and probe(result.path).has_alpha
+
+
+@pytest.mark.parametrize("output_format", ["mp4", "png"])
+def test_objects_come_apart(run: Run, output_format: str) -> None:
+    given = {"click_coordinates": "[30,40],[60,50]", "click_object_ids": "a,b", "separate_objects": True}
+    found = set(entries(run(**given, output_format=output_format).path))
+    pictures = {f"frames/{name}/{number:05d}.png" for name in "ab" for number in range(6)}
+    assert found == {"manifest.json"} | ({"a.mp4", "b.mp4"} if output_format == "mp4" else pictures)
 
 
 def test_a_video_keeps_its_frames_times_and_sound(run: Run, small_clip: Path) -> None:
@@ -246,3 +270,55 @@ def test_a_clip_of_changing_frame_rate_keeps_its_times(run: Run, tmp_path: Path)
     times = [0, 40, 100, 250, 300]
     clip = write_clip(tmp_path / "uneven.mkv", numbered_frames(5, 64, 48), times_ms=times)
     assert probe_times(run(video=clip).path) == pytest.approx([time / 1000 for time in times], abs=0.001)
+
+
+# What may be written
+
+
+def refused_output(request: Request, path: Path | str) -> str:
+    """The sentence; no model must be asked for."""
+
+    def forbidden() -> LoadedModel:
+        raise AssertionError("a model was loaded")
+
+    with pytest.raises(InvalidRequest) as refusal:
+        segment_video(request, forbidden, path)
+    assert "\n" not in str(refusal.value) and "Errno" not in str(refusal.value) and len(str(refusal.value)) < 250
+    return str(refusal.value).removeprefix("output: ")
+
+
+def test_an_output_that_cannot_be_is_refused_before_the_work(small_clip: Path, tmp_path: Path) -> None:
+    video, archive = Request(small_clip, "[30,40]"), Request(small_clip, "[30,40]", output_format="png")
+    (tmp_path / "folder.zip").mkdir()
+    assert refused_output(archive, tmp_path / "folder.zip") == "'folder.zip' is a folder, but it must be a file"
+    assert refused_output(archive, str(tmp_path / "a.mp4")) == "'a.mp4' does not end in .zip, which png needs"
+    assert refused_output(video, tmp_path / "no" / "a.mp4") == f"the folder {str(tmp_path / 'no')!r} does not exist"
+    assert refused_output(video, tmp_path / f"{'a' * 252}.mp4").startswith(f"'{'a' * 40}'... cannot be a path: a name")
+    assert "cannot be a path" in refused_output(video, tmp_path / ("a/" * 2100) / "a.mp4")
+    assert "cannot be a path" in refused_output(video, tmp_path / "a\0.mp4")
+    assert refused_output(video, "/sys/a.mp4").startswith("nothing can be written to the folder '/sys': ")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.zip"]
+
+
+def test_the_source_is_never_written_over(small_clip: Path, tmp_path: Path) -> None:
+    before, link = small_clip.read_bytes(), tmp_path / "link.mp4"
+    link.symlink_to(small_clip)
+    for path in (small_clip, str(small_clip), link):
+        sentence = refused_output(Request(small_clip, "[30,40]"), path)
+        assert sentence == f"{Path(path).name!r} is the video itself, it must be another file"
+    assert small_clip.read_bytes() == before
+
+
+def test_the_longest_name_there_is_can_be_written(demo_model: LoadedModel, small_clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"{'é' * 125}a.mp4"
+    assert len(path.name.encode()) == 255
+    segment_video(Request(small_clip, "[30,40]"), demo_model, str(path))
+    assert probe(path).frame_count == 6
+
+
+def test_a_folder_of_frames_is_a_clip(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, frame in enumerate(numbered_frames(3, 65, 49)):
+        Image.fromarray(frame).save(folder / f"{number}.bmp")
+    assert probe(run(video=folder).path).frame_count == 3

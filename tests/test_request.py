@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,8 @@ from sam2_cog.outputs import OUTPUTS
 from sam2_cog.request import Request, option
 
 NUMBERS = ("output_quality", "output_frame_interval", "video_fps", "smallest_part")
-TEXTS = [item.name for item in fields(Request) if item.name not in (*NUMBERS, "video")]
+FLAGS = ("separate_objects",)
+TEXTS = [item.name for item in fields(Request) if item.name not in (*NUMBERS, *FLAGS, "video")]
 CHOICES = [name for name in TEXTS if option(name).choices]
 
 
@@ -39,7 +41,9 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "click_corrections": "0",
         "mask_type": "highlighted",
         "annotation_type": "mask",
+        "background_color": "#00ff00",
         "output_format": "mp4",
+        "separate_objects": False,
         "output_quality": 80,
         "output_frame_interval": 1,
         "video_fps": 0,
@@ -55,7 +59,7 @@ def test_every_output_can_be_chosen() -> None:
 @pytest.mark.parametrize("name", CHOICES)
 def test_each_choice_is_taken_and_nothing_else(name: str) -> None:
     for choice in option(name).choices:
-        assert getattr(request(**{name: choice}), name) == choice
+        assert getattr(request(**{"output_format": "png", name: choice}), name) == choice
     for other in ("", "MP4", "mask ", "none", "é" * 500):
         message = refusal(**{name: other})
         assert message.startswith(f"{name}: ")
@@ -70,9 +74,31 @@ def test_a_text_must_be_a_text(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("value", [None, "1", True, [1], float("nan"), float("inf"), float("-inf"), -1, 10**400])
+@pytest.mark.parametrize(
+    "value",
+    [None, "1", True, [1], [1] * 500, float("nan"), float("inf"), float("-inf"), -1, 10**400, 1 << 20000],
+    ids=lambda value: "huge" if value == 1 << 20000 else str(value)[:20],
+)
 def test_a_number_must_be_a_number_within_its_limits(name: str, value: object) -> None:
-    assert refusal(**{name: value}).startswith(f"{name}: ")
+    message = refusal(**{name: value})
+    assert message.startswith(f"{name}: ") and len(message) < 200
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.float32, np.float64])
+def test_numbers_of_numpy_are_numbers(kind: type[np.number[Any]]) -> None:
+    taken = request(output_quality=kind(90), output_frame_interval=kind(2), video_fps=kind(25))
+    assert (taken.output_quality, taken.output_frame_interval, taken.video_fps) == (90, 2, 25)
+    assert [type(value) for value in (taken.output_quality, taken.output_frame_interval, taken.video_fps)] == [
+        int,
+        int,
+        float,
+    ]
+    assert refusal(output_quality=kind(0)).startswith("output_quality: 0")
+
+
+def test_texts_of_numpy_are_texts() -> None:
+    assert type(request(click_labels=np.str_("1,0")).click_labels) is str
+    assert refusal(output_quality=np.bool_(True)).startswith("output_quality: np.True_ is not allowed")
 
 
 @pytest.mark.parametrize(
@@ -90,6 +116,34 @@ def test_a_number_must_be_a_number_within_its_limits(name: str, value: object) -
 )
 def test_a_refusal_names_the_input_the_value_and_what_is_allowed(name: str, value: float, allowed: str) -> None:
     assert refusal(**{name: value}) == f"{name}: {value} is not allowed, {allowed}"
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_flag_is_true_or_false(name: str) -> None:
+    assert getattr(request(**{name: True}), name) is True
+    others: list[object] = [None, 1, "true", "", []]
+    for value in others:
+        assert refusal(**{name: value}) == f"{name}: {value!r} is not allowed, it must be true or false"
+
+
+@pytest.mark.parametrize(("text", "rgb"), [("#00FF00", (0, 255, 0)), (" 1a2B3c", (26, 43, 60))])
+def test_a_colour_is_red_green_and_blue(text: str, rgb: tuple[int, int, int]) -> None:
+    assert request(background_color=text).background == rgb
+
+
+@pytest.mark.parametrize("text", ["", "green", "#0f0", "#00ff0g", "#00ff00ff", "\u0660" * 6])
+def test_what_is_no_colour_is_refused(text: str) -> None:
+    assert refusal(background_color=text) == f"background_color: {text!r} is not a colour, it must be like #00ff00"
+
+
+@pytest.mark.parametrize("output_format", ["mp4", "jpg"])
+def test_what_cannot_be_transparent_says_what_can(output_format: str) -> None:
+    assert refusal(mask_type="cutout", output_format=output_format) == (
+        f"mask_type: cutout has a transparent background, which {output_format} cannot hold, "
+        "so output_format must be one of mov, webm, png, webp"
+    )
+    for other in ("mov", "webm", "png", "webp"):
+        assert request(mask_type="cutout", output_format=other).wants_logits
 
 
 def test_whole_numbers_may_come_as_floats() -> None:

@@ -17,6 +17,7 @@ TYPES: dict[str, dict[str, str]] = {
     "str": {"type": "string"},
     "int": {"type": "integer"},
     "float": {"type": "number"},
+    "bool": {"type": "boolean"},
 }
 BOUNDS = {"ge": "minimum", "le": "maximum"}
 REFERENCE = "#/components/schemas/"

@@ -70,7 +70,8 @@ def ffprobe(*options: str, source: str = SOURCE) -> list[str]:
 @lru_cache(maxsize=1)
 def passthrough() -> dict[str, str]:
     """The output option that neither drops nor doubles a frame: `fps_mode` since ffmpeg 5.1, `vsync` until ffmpeg 8."""
-    process = start(["ffmpeg", "-h", "long"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    silent = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = start(["ffmpeg", "-h", "long"], stdout=subprocess.PIPE, **silent)
     text = process.communicate()[0]
     return {"fps_mode" if b"-fps_mode" in text else "vsync": "passthrough"}
 

@@ -1,14 +1,40 @@
 """What a request gets back: one file per kind, all with `open / write / close`; `OUTPUTS` picks by `output_format`.
 
-A further format is a further file with a subclass of `Output` (or of `Archive`), and a line in the table.
+A further format is a further file with a subclass of `Output` (or of `VideoOutput`, `Archive`) and a line in the table.
 """
 
 from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.jpg import JpgOutput
+from sam2_cog.outputs.mov import MovOutput
 from sam2_cog.outputs.mp4 import Mp4Output
 from sam2_cog.outputs.png import PngOutput
+from sam2_cog.outputs.separate import SeparateVideos
+from sam2_cog.outputs.video import VideoOutput
+from sam2_cog.outputs.webm import WebmOutput
 from sam2_cog.outputs.webp import WebpOutput
+from sam2_cog.request import Request
 
-__all__ = ["OUTPUTS", "Output", "OutputSpec"]
+__all__ = ["OUTPUTS", "Output", "OutputSpec", "output_for", "suffix_of"]
 
-OUTPUTS: dict[str, type[Output]] = {"mp4": Mp4Output, "png": PngOutput, "webp": WebpOutput, "jpg": JpgOutput}
+OUTPUTS: dict[str, type[Output]] = {
+    "mp4": Mp4Output,
+    "mov": MovOutput,
+    "webm": WebmOutput,
+    "png": PngOutput,
+    "webp": WebpOutput,
+    "jpg": JpgOutput,
+}
+
+
+def output_for(output_format: str, spec: OutputSpec) -> Output:
+    """What writes this format, not yet open; raises InvalidRequest for what it cannot write."""
+    kind = OUTPUTS[output_format]
+    if spec.separate_objects and issubclass(kind, VideoOutput):
+        return SeparateVideos(spec, kind)
+    return kind(spec)
+
+
+def suffix_of(request: Request) -> str:
+    """How the name of the request's result ends, with the dot."""
+    kind = OUTPUTS[request.output_format]
+    return SeparateVideos.suffix if request.separate_objects and issubclass(kind, VideoOutput) else kind.suffix

@@ -4,16 +4,17 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 from typing import ClassVar
 
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo
-from sam2_cog.painting.captions import Picture
+from sam2_cog.painting.captions import Colour, Picture
 from sam2_cog.painting.render import Painter
 from sam2_cog.request import AnnotationType, MaskType
 
@@ -29,6 +30,10 @@ class OutputSpec:
     """The objects' names; position i is the object with index i."""
     mask_type: MaskType = "highlighted"
     annotation_type: AnnotationType = "mask"
+    background: Colour = (0, 255, 0)
+    """(red, green, blue) behind the objects of `greenscreen`."""
+    separate_objects: bool = False
+    """A picture or video of its own for each object; the others are not shown in it."""
     quality: int = 80
     """1 (smallest) to 100 (best); each output says what it makes of it."""
     frame_interval: int = 1
@@ -37,6 +42,11 @@ class OutputSpec:
     """Frames a second of the written frames; None keeps each frame's own time."""
     model: str | None = None
     """The model that found the masks, for the record."""
+
+    @property
+    def transparent(self) -> bool:
+        """Whether the pictures have an alpha channel."""
+        return self.mask_type == "cutout"
 
 
 class Output(ABC):
@@ -55,9 +65,12 @@ class Output(ABC):
         self.frames_written = 0
         self.paint_seconds = 0.0
         self.encode_seconds = 0.0
-        self._part = spec.path.with_name(f".{spec.path.name}.part")
+        # a name of its own: two runs with the same output do not meet, and the last to finish wins
+        self._part = spec.path.with_name(f".sam2-cog-{token_hex(8)}.part")
         video = spec.video
-        self._painter = Painter(spec.names, video.width, video.height, spec.mask_type, spec.annotation_type)
+        self._painter = Painter(
+            spec.names, video.width, video.height, spec.mask_type, spec.annotation_type, spec.background
+        )
 
     def open(self) -> None:
         """Make ready for the first frame."""
@@ -83,7 +96,8 @@ class Output(ABC):
     def discard(self) -> None:
         """Stop at once and leave nothing behind."""
         self._stop()
-        self._part.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be made, nothing is there; and it is not what went wrong
+            self._part.unlink()
 
     def __enter__(self) -> "Output":
         try:
@@ -105,7 +119,7 @@ class Output(ABC):
     def _paint(self, frame: Frame, masks: FrameMasks) -> Picture:
         """The painted frame; the time that it takes goes to `paint_seconds`, not to `encode_seconds`."""
         start = time.perf_counter()
-        picture = self._painter.paint(frame.image, masks.objects)
+        picture = self._painter.paint(frame.image, masks.objects, masks.soft)
         spent = time.perf_counter() - start
         self.paint_seconds += spent
         self.encode_seconds -= spent

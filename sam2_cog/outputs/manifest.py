@@ -18,7 +18,7 @@ class Manifest:
     """Gathers one line per frame in a file of its own, because an archive can only be written from front to back."""
 
     def __init__(self, spec: OutputSpec, folders: tuple[str, ...]) -> None:
-        """`folders` are the objects' folders in the archive; empty where they have none."""
+        """`folders` are the objects' folders, or files, in the archive; empty where they have none."""
         self._spec = spec
         self._folders = folders
         self._frames = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  closed by close()

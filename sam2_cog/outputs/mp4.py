@@ -6,12 +6,10 @@ Times: frames at uneven times are coded without B frames: ffmpeg takes the end o
 Quality: `quality` q is x264's constant rate factor 52 - 0.4 q, at most 51: 100 -> 12, 80 -> 20, 50 -> 32, 1 -> 51.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sam2_cog.outputs.mp4_ending import end_last_frame
 from sam2_cog.outputs.sound import SoundRule
 from sam2_cog.outputs.video import VideoOutput
 
@@ -47,9 +45,6 @@ class Mp4Output(VideoOutput):
 
     def _muxing(self) -> dict[str, Any]:
         return {"movflags": "+faststart", "video_track_timescale": self._time_base.denominator}
-
-    def _complete(self, path: Path) -> None:
-        end_last_frame(path, 1 / self._shown_rate)
 
 
 def constant_rate_factor(quality: int) -> float:

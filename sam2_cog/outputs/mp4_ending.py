@@ -1,4 +1,4 @@
-"""The end of an MP4's last frame, where ffmpeg wrote none: its version 4.3 gives the last sample no duration.
+"""The end of the last frame of an MP4 or MOV, where ffmpeg wrote none: its version 4.3 gives the last sample no time.
 
 Such a frame is never shown, because the track ends where it begins. Source of the layouts: ISO 14496-12, boxes mvhd
 (8.2.2), tkhd (8.3.2), mdhd (8.4.2), hdlr (8.4.3), stts (8.6.1.2) and elst (8.6.6).

@@ -1,4 +1,4 @@
-"""Raw RGB frames with a time each, as a Matroska stream: the form in which ffmpeg takes frame times on a pipe.
+"""Raw RGB or RGBA frames with a time each, as a Matroska stream: the form in which ffmpeg takes frame times on a pipe.
 
 Only what that needs: one uncompressed track, one cluster per frame, all numbers eight bytes long. Source: RFC 8794
 (EBML) and RFC 9559 (Matroska); the names in the comments are theirs.
@@ -11,11 +11,13 @@ _UNKNOWN_SIZE = b"\x01" + b"\xff" * 7
 _KEY_FRAME_OF_TRACK_1 = bytes((0x81, 0, 0, 0x80))
 
 
-def stream_header(width: int, height: int, frame_rate: Fraction) -> bytes:
-    """Begin a stream of (height, width, 3) uint8 RGB frames; the last of them lasts 1 / `frame_rate` seconds."""
-    video = (
-        _number(0xB0, width) + _number(0xBA, height) + _element(0x2EB524, b"RGB\x18")
-    )  # PixelWidth ... UncompressedFourCC
+def stream_header(width: int, height: int, frame_rate: Fraction, *, alpha: bool = False) -> bytes:
+    """Begin a stream of (height, width, 3) uint8 RGB frames, or (height, width, 4) RGBA ones.
+
+    The last of them lasts 1 / `frame_rate` seconds.
+    """
+    fourcc = _element(0x2EB524, b"RGBA" if alpha else b"RGB\x18")  # UncompressedFourCC
+    video = _number(0xB0, width) + _number(0xBA, height) + fourcc  # PixelWidth, PixelHeight
     duration = _number(0x23E383, round(TICKS_PER_SECOND / frame_rate))  # DefaultDuration
     track = _number(0xD7, 1) + _number(0x73C5, 1) + _number(0x83, 1)  # TrackNumber, TrackUID, TrackType: video
     track += _element(0x86, b"V_UNCOMPRESSED") + duration + _element(0xE0, video)  # CodecID

@@ -23,6 +23,7 @@ from sam2_cog.media.ffmpeg_run import passthrough
 from sam2_cog.media.video import Frame, VideoInfo
 from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.ffmpeg_writer import FfmpegWriter
+from sam2_cog.outputs.mp4_ending import end_last_frame
 from sam2_cog.outputs.raw_matroska import stream_header
 from sam2_cog.outputs.sound import SoundRule, sound_tracks
 from sam2_cog.painting.captions import Picture
@@ -71,7 +72,8 @@ class VideoOutput(Output):
         self._path, width, height = path, self.spec.video.width, self.spec.video.height
         if self.even_size:
             width, height = width + width % 2, height + height % 2
-        self._writer = FfmpegWriter(self._command(path), stream_header(width, height, self._shown_rate))
+        header = stream_header(width, height, self._shown_rate, alpha=self.spec.transparent)
+        self._writer = FfmpegWriter(self._command(path), header)
 
     def _add(self, frame: Frame, masks: FrameMasks) -> None:
         assert self._writer is not None
@@ -83,10 +85,8 @@ class VideoOutput(Output):
     def _finish(self) -> None:
         assert self._writer is not None
         self._writer.finish()
-        self._complete(self._path)
-
-    def _complete(self, path: Path) -> None:
-        """Put right in the whole file what ffmpeg could not."""
+        if self.muxer in ("mp4", "mov"):
+            end_last_frame(self._path, 1 / self._shown_rate)
 
     def _stop(self) -> None:
         if self._writer is not None:

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from sam2_cog.masks import Box, Mask, ObjectMask, mask_union
 from sam2_cog.painting.captions import Colour, Picture, draw_labels, place_label
-from sam2_cog.request import AnnotationType, MaskType
+from sam2_cog.painting.cutout import cut_out
+from sam2_cog.request import CHROMA_GREEN, AnnotationType, MaskType
 
-CHROMA_GREEN: Colour = (0, 255, 0)
-"""Pure green, what the chroma keyers of editors look for unless told otherwise."""
 FILL_OPACITY = 0.45
 """The colour is plain to see, and so is what lies under it."""
 LINE_SHARE = 1 / 320
@@ -41,26 +40,41 @@ class Painter:
     """Paints the frames of one video. Object i has the i-th name and `object_colour(i)` on every frame."""
 
     def __init__(
-        self, names: Sequence[str], width: int, height: int, mask_type: MaskType, annotation_type: AnnotationType
+        self,
+        names: Sequence[str],
+        width: int,
+        height: int,
+        mask_type: MaskType,
+        annotation_type: AnnotationType,
+        background: Colour = CHROMA_GREEN,
     ) -> None:
-        """The sizes are the frames', in pixels; only `highlighted` asks for `annotation_type`."""
+        """The sizes are the frames', in pixels; only `highlighted` asks for `annotation_type`.
+
+        background: (red, green, blue) behind the objects of `greenscreen`.
+        """
         assert mask_type in get_args(MaskType) and annotation_type in get_args(AnnotationType)
         self._mask_type = mask_type
         self._fills = annotation_type != "box"
         self._boxes = annotation_type != "mask"
         self._colours = tuple(object_colour(index) for index in range(len(names)))
-        self._green = np.full((height, width, 3), CHROMA_GREEN, dtype=np.uint8)  # a copy is quicker than to fill anew
+        self._background = np.full((height, width, 3), background, np.uint8)  # a copy is quicker than to fill anew
         self._line = max(1, round(min(width, height) * LINE_SHARE))
         labelled = self._boxes and mask_type == "highlighted"
         self._labels = draw_labels(names, self._colours, width, height) if labelled else ()
 
-    def paint(self, image: Picture, masks: Sequence[ObjectMask]) -> Picture:
-        """A new picture of the (H, W, 3) uint8 RGB frame, which is left as it is, and the masks of all objects."""
+    def paint(self, image: Picture, masks: Sequence[ObjectMask], soft: NDArray[np.float16] | None = None) -> Picture:
+        """A new picture of the (H, W, 3) uint8 RGB frame, which is left as it is, and the masks of all objects.
+
+        soft: the masks' logits as in `FrameMasks.soft`; only `cutout` reads them, for its edges.
+        Returns (H, W, 3) RGB; (H, W, 4) RGBA for `cutout`.
+        """
         size = image.shape[0], image.shape[1]
         if self._mask_type == "binary":
             return cv2.cvtColor(mask_union(masks, size), cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
         if self._mask_type == "greenscreen":
-            return cv2.copyTo(image, mask_union(masks, size), self._green.copy()).astype(np.uint8, copy=False)
+            return cv2.copyTo(image, mask_union(masks, size), self._background.copy()).astype(np.uint8, copy=False)
+        if self._mask_type == "cutout":
+            return cut_out(image, masks, soft)
         return self._highlight(image.copy(), masks)
 
     def _highlight(self, canvas: Picture, masks: Sequence[ObjectMask]) -> Picture:

@@ -1,6 +1,7 @@
 """Real files of every output kind, written from small generated clips and read back by ffprobe, OpenCV and zipfile."""
 
 import json
+import os
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,65 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_cog.masks import FrameMasks, ObjectMask, mask_union, no_masks
+from sam2_cog.masks import mask_union, no_masks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import OUTPUTS, OutputSpec
+from sam2_cog.outputs import OUTPUTS, base
 from sam2_cog.outputs.folder_names import LONGEST_BYTES, safe_names
 from sam2_cog.outputs.mp4 import COPIED_SOUND, constant_rate_factor
 from sam2_cog.painting.render import Painter, object_colour
 from sam2_cog.request import Request
 from tests.clips import CARD, LOSSLESS, children, numbered_frames, probe_times, write_clip, write_raw
-
-NAMES = ("dog", "cat")
-
-
-def masks_of(info: VideoInfo, index: int) -> FrameMasks:
-    """Two masks that move with the frame; the second object is not there on every third frame."""
-    masks = np.zeros((2, info.height, info.width), bool)
-    masks[0, : info.height // 2, index % info.width :] = True
-    masks[1, info.height // 2 :, : info.width // 2] = index % 3 != 2
-    scores = np.array([0.5, 0.25 + index / 1000], np.float32)
-    return FrameMasks(index, tuple(ObjectMask.of(mask) for mask in masks), scores, np.ones(2, np.float32))
-
-
-def spec_for(info: VideoInfo, path: Path, **options: Any) -> OutputSpec:
-    return OutputSpec(path, info, NAMES, **{"mask_type": "highlighted", **options})
-
-
-def write(spec: OutputSpec, output_format: str = "mp4") -> Path:
-    """The whole clip, written; nothing but the result may lie beside it."""
-    others = set(spec.path.parent.iterdir())
-    with OUTPUTS[output_format](spec) as output:
-        for frame in read_frames(spec.video):
-            output.write(frame, masks_of(spec.video, frame.index))
-    expected = -(-spec.video.frame_count // spec.frame_interval)
-    assert output.frames_written == expected and output.encode_seconds > 0
-    assert set(spec.path.parent.iterdir()) == others | {spec.path}
-    return spec.path
-
-
-def copy_clip(source: Path, target: Path, **options: Any) -> Path:
-    return write(spec_for(probe(source), target, **options))
-
-
-def stream(path: Path, kind: str = "v:0") -> dict[str, Any]:
-    command = ["ffprobe", "-v", "error", "-select_streams", kind, "-show_streams", "-of", "json", str(path)]
-    streams = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["streams"]
-    return streams[0] if streams else {}
-
-
-def packets(path: Path, kind: str = "a:0") -> list[tuple[float, str]]:
-    """(time in seconds, hash of the content) of each packet of a stream."""
-    entries = "packet=pts_time,data_hash"
-    command = ["ffprobe", "-v", "error", "-select_streams", kind, "-show_packets", "-show_data_hash", "md5"]
-    text = subprocess.run(
-        [*command, "-show_entries", entries, "-of", "json", str(path)], capture_output=True, check=True
-    )
-    return [(float(packet["pts_time"]), packet["data_hash"]) for packet in json.loads(text.stdout)["packets"]]
-
-
-def decoded(path: Path) -> list[np.ndarray]:
-    return [frame.image for frame in read_frames(probe(path))]
+from tests.outputs.written import NAMES, copy_clip, decoded, masks_of, packets, spec_for, stream, write
 
 
 @pytest.fixture(scope="module")
@@ -341,11 +292,11 @@ def test_binary_archives_hold_exact_masks_by_object_and_frame(
     spec = spec_for(plain, tmp_path / "out.zip", mask_type="binary", frame_interval=interval)
     with zipfile.ZipFile(write(spec, output_format)) as archive:
         assert archive.testzip() is None
-        numbers = range(0, 9, interval)
-        files = {f"masks/{name}/{number:05d}.png" for name in NAMES for number in numbers}
+        frames = range(0, 9, interval)
+        files = {f"masks/{name}/{number:05d}.png" for name in NAMES for number in range(len(frames))}
         assert set(archive.namelist()) == files | {"manifest.json"}
-        for number in numbers:
-            for name, mask in zip(NAMES, masks_of(plain, number).array(), strict=True):
+        for number, index in enumerate(frames):
+            for name, mask in zip(NAMES, masks_of(plain, index).array(), strict=True):
                 image = read_image(archive.read(f"masks/{name}/{number:05d}.png"))
                 assert image.ndim == 2 and (image == mask * np.uint8(255)).all()
 
@@ -478,6 +429,32 @@ def test_nothing_stays_behind_after_an_error_or_a_cancel(
     assert target.read_text() == "an earlier result"
 
 
+@pytest.mark.parametrize("output_format", ["mp4", "png"])
+def test_of_two_runs_with_the_same_output_the_last_to_finish_wins(
+    output_format: str, plain: VideoInfo, tmp_path: Path
+) -> None:
+    spec = spec_for(plain, tmp_path / f"out{OUTPUTS[output_format].suffix}")
+    whole = write(spec, output_format).read_bytes()
+    spec.path.unlink()
+    frames = list(read_frames(plain))
+    with OUTPUTS[output_format](spec) as last:
+        with OUTPUTS[output_format](replace(spec, mask_type="binary")) as first:
+            for frame in frames:
+                for output in (first, last):
+                    output.write(frame, masks_of(plain, frame.index))
+        assert spec.path.exists() and spec.path.read_bytes() != whole
+    assert spec.path.read_bytes() == whole
+    assert list(tmp_path.iterdir()) == [spec.path]
+
+
+@pytest.mark.skipif(not os.path.ismount("/sys"), reason="needs a folder that even root cannot write to")
+def test_what_cannot_be_written_is_said_without_hidden_names(plain: VideoInfo) -> None:
+    with pytest.raises(OSError) as error, OUTPUTS["png"](spec_for(plain, Path("/sys/out.zip"))):
+        pass
+    assert str(error.value).startswith("out.zip cannot be written: ")
+    assert "Errno" not in str(error.value) and ".part" not in str(error.value)
+
+
 @pytest.mark.parametrize("output_format", OUTPUTS)
 def test_a_folder_that_does_not_exist_is_named(output_format: str, plain: VideoInfo, tmp_path: Path) -> None:
     spec = spec_for(plain, tmp_path / "missing" / "out.bin")
@@ -491,10 +468,12 @@ def test_a_folder_that_does_not_exist_is_named(output_format: str, plain: VideoI
 
 @pytest.mark.usefixtures("no_process_left")
 @pytest.mark.parametrize("output_format", ["mp4", "png"])
-def test_a_full_disk_is_said_so(output_format: str, plain: VideoInfo, tmp_path: Path) -> None:
+def test_a_full_disk_is_said_so(
+    output_format: str, plain: VideoInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (plain.height, plain.width, 3), dtype=np.uint8)
-    part = tmp_path / ".out.bin.part"
-    part.symlink_to("/dev/full")
+    monkeypatch.setattr(base, "token_hex", lambda length: "0")
+    (tmp_path / ".sam2-cog-0.part").symlink_to("/dev/full")
     with pytest.raises(OSError, match=r"^out\.bin cannot be written: .*No space left"):  # noqa: SIM117
         with OUTPUTS[output_format](spec_for(plain, tmp_path / "out.bin", quality=100)) as output:
             for frame in read_frames(plain):

@@ -9,7 +9,7 @@ import pytest
 from sam2_cog.media.video import probe
 from tests.clip_table import CASES, Case
 from tests.clips import probe_times
-from tests.outputs.test_outputs import copy_clip
+from tests.outputs.written import copy_clip
 
 FRAME = 1 / 24  # seconds
 

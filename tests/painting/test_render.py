@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from sam2_cog.masks import ObjectMask, mask_box, mask_union
 from sam2_cog.painting.captions import draw_labels, place_label, text_colour
-from sam2_cog.painting.render import CHROMA_GREEN, PALETTE_SIZE, Painter, object_colour
-from sam2_cog.request import AnnotationType, MaskType
+from sam2_cog.painting.render import PALETTE_SIZE, Painter, object_colour
+from sam2_cog.request import CHROMA_GREEN, AnnotationType, MaskType
 
 SIZES = [(426, 240), (65, 49), (1280, 720), (3840, 2160)]
 

@@ -1,0 +1,88 @@
+"""A zip written in constant memory: its index waits on disk. Its entries carry no time of day."""
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_IN_MEMORY = 1 << 20
+_PIECE = 1 << 20
+_KEPT = ("compress_type", "flag_bits", "header_offset", "CRC", "compress_size", "file_size")
+
+
+class ZipFileWriter:
+    """The same entries give the same bytes. Names are unique, which the caller sees to."""
+
+    def __init__(self, path: Path) -> None:
+        self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
+        self._entries = _Entries()
+        self._zip.filelist = self._entries  # type: ignore[assignment]  # ZipFile only appends, counts and reads it
+
+    def store(self, name: str, content: bytes) -> None:
+        """Add a file as it is: pictures are compressed already."""
+        self._zip.writestr(_entry(name, zipfile.ZIP_STORED), content)
+        self._zip.NameToInfo.clear()  # it would grow with every entry, and serves only those who read
+
+    def deflate(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Add a file that comes bit by bit, compressed."""
+        self._write(_entry(name, zipfile.ZIP_DEFLATED), pieces)
+
+    def copy(self, name: str, path: Path) -> None:
+        """Add a file from disk as it is."""
+        with path.open("rb") as source:
+            self._write(_entry(name, zipfile.ZIP_STORED), iter(lambda: source.read(_PIECE), b""))
+
+    def _write(self, entry: zipfile.ZipInfo, pieces: Iterable[bytes]) -> None:
+        with self._zip.open(entry, "w", force_zip64=True) as target:
+            for piece in pieces:
+                target.write(piece)
+        self._zip.NameToInfo.clear()
+
+    def finish(self) -> None:
+        """Write the index."""
+        self._zip.close()
+
+    def stop(self) -> None:
+        """Let go of everything; what the zip still writes goes with the file."""
+        with suppress(OSError, ValueError):
+            self._zip.close()
+        self._entries.close()
+
+
+class _Entries:
+    """Stands in for `ZipFile.filelist`, in a temporary file: of each entry there is one line."""
+
+    def __init__(self) -> None:
+        self._lines = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  closed by close()
+        self._count = 0
+
+    def append(self, entry: zipfile.ZipInfo) -> None:
+        facts = {name: getattr(entry, name) for name in _KEPT}
+        self._lines.write(json.dumps({"name": entry.filename, **facts}).encode() + b"\n")
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[zipfile.ZipInfo]:
+        self._lines.seek(0)
+        for line in self._lines:
+            facts: dict[str, Any] = json.loads(line)
+            entry = _entry(facts.pop("name"), zipfile.ZIP_STORED)
+            for name, value in facts.items():
+                setattr(entry, name, value)
+            yield entry
+
+    def close(self) -> None:
+        self._lines.close()
+
+
+def _entry(name: str, compression: int) -> zipfile.ZipInfo:
+    """An entry of 1 January 1980, the earliest that a zip can say."""
+    entry = zipfile.ZipInfo(name)
+    entry.compress_type = compression
+    entry.external_attr = 0o644 << 16
+    return entry
