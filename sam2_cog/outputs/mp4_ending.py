@@ -1,7 +1,7 @@
-"""The end of the last frame of an MP4 or MOV, where ffmpeg wrote none: its version 4.3 gives the last sample no time.
+"""The end of the last frame of an MP4 or MOV: ffmpeg 4.3 gives the last sample a tick of the encoder's, or none at all.
 
-Such a frame is never shown, because the track ends where it begins. Source of the layouts: ISO 14496-12, boxes mvhd
-(8.2.2), tkhd (8.3.2), mdhd (8.4.2), hdlr (8.4.3), stts (8.6.1.2) and elst (8.6.6).
+A frame without any is never shown, because the track ends where it begins. Source of the layouts: ISO 14496-12, boxes
+mvhd (8.2.2), tkhd (8.3.2), mdhd (8.4.2), hdlr (8.4.3), stts (8.6.1.2) and elst (8.6.6).
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 
 _Span = tuple[int, int]  # first byte of a box's content, first byte behind it
-_LASTS_FOR_NOTHING = bytes((0, 0, 0, 1, 0, 0, 0, 0))  # a run of one sample, of no ticks
 
 
 def end_last_frame(path: Path, seconds: Fraction) -> None:
-    """Let the last frame of each picture track last for so long, if it lasts for nothing; else nothing is changed."""
+    """Let the last frame of each picture track last for so long, if it does not last as long as the ones before it."""
     with path.open("r+b") as file:
         while head := file.read(16):
             start = file.tell() - len(head)
@@ -32,21 +31,24 @@ def _lengthen(movie: bytearray, seconds: Fraction) -> None:
     """The same in the box of all tables."""
     whole = (8, len(movie))
     header = _inside(movie, whole, b"mvhd")
+    shown = []
     for track in [span for name, span in _boxes(movie, whole) if name == b"trak"]:
         kind = _inside(movie, track, b"mdia", b"hdlr")[0] + 8
-        times = _inside(movie, track, b"mdia", b"minf", b"stbl", b"stts")[1]
-        if movie[kind : kind + 4] != b"vide" or movie[times - 8 : times] != _LASTS_FOR_NOTHING:
-            continue
-        media = _inside(movie, track, b"mdia", b"mdhd")
-        ticks, movie_ticks = (round(seconds * _timescale(movie, box)) for box in (media, header))
-        _add(movie, times - 4, 4, ticks)
-        _add(movie, *_field(movie, media, 16, 24), ticks)
-        edits = _inside(movie, track, b"edts", b"elst")
-        wide = movie[edits[0]] == 1
-        _add(movie, edits[1] - (20 if wide else 12), 8 if wide else 4, movie_ticks)
-        _add(movie, *_field(movie, _inside(movie, track, b"tkhd"), 20, 28), movie_ticks)
-        shown = _value(movie, *_field(movie, _inside(movie, track, b"tkhd"), 20, 28))
-        _add(movie, *_field(movie, header, 16, 24), max(0, shown - _value(movie, *_field(movie, header, 16, 24))))
+        track_header = _inside(movie, track, b"tkhd")
+        last = _inside(movie, track, b"mdia", b"minf", b"stbl", b"stts")[1] - 8  # how many samples, and how long each
+        if movie[kind : kind + 4] == b"vide" and _value(movie, last, 4) == 1:
+            media = _inside(movie, track, b"mdia", b"mdhd")
+            lacking = round(seconds * _timescale(movie, media)) - _value(movie, last + 4, 4)
+            _add(movie, last + 4, 4, lacking)
+            _add(movie, *_field(movie, media, 16, 24), lacking)
+            in_movie = round(Fraction(lacking, _timescale(movie, media)) * _timescale(movie, header))
+            edits = _inside(movie, track, b"edts", b"elst")
+            wide = movie[edits[0]] == 1
+            _add(movie, edits[1] - (20 if wide else 12), 8 if wide else 4, in_movie)
+            _add(movie, *_field(movie, track_header, 20, 28), in_movie)
+        shown.append(_value(movie, *_field(movie, track_header, 20, 28)))
+    length = _field(movie, header, 16, 24)
+    _add(movie, *length, max(shown) - _value(movie, *length))
 
 
 def _boxes(data: bytearray, span: _Span) -> Iterator[tuple[bytes, _Span]]:

@@ -46,11 +46,20 @@ def test_a_frame_without_an_end_gets_one(clip: Path) -> None:
     assert probe_times(clip) == pytest.approx([0, 0.04, 0.1, 0.25, 0.3], abs=0.001)
 
 
-def test_a_frame_with_an_end_keeps_it(clip: Path) -> None:
-    end_last_frame(clip, Fraction(75, 1000))
-    before = clip.read_bytes()
-    end_last_frame(clip, Fraction(5))
-    assert clip.read_bytes() == before
+def test_a_frame_that_ends_like_the_others_is_left_alone(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", numbered_frames(5), rate=25, options=("-bf", "0"))
+    end_last_frame(path, Fraction(1, 25))  # in case that this ffmpeg is such a one
+    before = path.read_bytes()
+    end_last_frame(path, Fraction(1, 25))
+    assert path.read_bytes() == before
+
+
+def test_a_frame_that_ends_too_soon_lasts_longer(clip: Path) -> None:
+    for milliseconds in (1, 75):
+        end_last_frame(clip, Fraction(milliseconds, 1000))
+        command = ["ffprobe", "-v", "error", "-show_entries", "stream=duration:format=duration", "-of", "csv=p=0"]
+        lengths = subprocess.run([*command, str(clip)], capture_output=True, check=True, text=True).stdout.split()
+        assert [float(length) for length in lengths] == pytest.approx([0.3 + milliseconds / 1000] * 2, abs=1e-6)
 
 
 def test_sound_keeps_its_own_end(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from sam2_cog.masks import mask_union, no_masks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import OUTPUTS, base
 from sam2_cog.outputs.folder_names import LONGEST_BYTES, safe_names
-from sam2_cog.outputs.mp4 import COPIED_SOUND, constant_rate_factor
+from sam2_cog.outputs.mp4 import COPIED_SOUND, Mp4Output, constant_rate_factor
 from sam2_cog.painting.render import Painter, object_colour
 from sam2_cog.request import Request
 from tests.clips import CARD, LOSSLESS, children, numbered_frames, probe_times, write_clip, write_raw
@@ -238,6 +238,8 @@ SOUNDS = [  # of a clip of half a second: shorter and longer than the picture
 
 @pytest.mark.parametrize(("container", "codec", "sound_seconds"), SOUNDS)
 def test_sound_is_copied_packet_for_packet(container: str, codec: str, sound_seconds: float, tmp_path: Path) -> None:
+    if not Mp4Output.sound.keeps(codec):
+        pytest.skip(f"this ffmpeg puts no {codec} into an MP4")
     source = write_clip(
         tmp_path / f"s.{container}",
         numbered_frames(12),
