@@ -11,13 +11,19 @@ from typing import Any, Literal, get_args
 
 from sam2_cog.errors import InvalidRequest, quoted, shortened
 
-MaskType = Literal["binary", "highlighted", "greenscreen", "cutout"]
+MaskType = Literal["binary", "highlighted", "greenscreen", "cutout", "probability"]
 AnnotationType = Literal["mask", "box", "both"]
+
+FrameImages = Literal["jpg", "png", "none"]
 
 CHROMA_GREEN = (0, 255, 0)
 """Pure green, what the chroma keyers of editors look for unless told otherwise."""
 TRANSPARENT = ("mov", "webm", "png", "webp")
 """Output formats with an alpha channel."""
+OPAQUE = ("mp4", "jpg")
+"""Pictures and videos without one."""
+GRADED = ("png", "npz")
+"""Output formats that keep probabilities as they are."""
 
 SLOWEST_FPS = 0.01
 NTSC_RATES = (24, 30, 48, 60, 120, 240)  # that are also shown 1.001 times slower, since colour television
@@ -78,7 +84,8 @@ class Request:
     mask_type: MaskType = _input(
         "highlighted",
         "What is shown: binary (white objects on black), highlighted (each object in its own colour), "
-        "greenscreen (the objects on one colour) or cutout (the objects on transparency: mov, webm, png, webp).",
+        "greenscreen (the objects on one colour), cutout (the objects on transparency: mov, webm, png, webp) "
+        "or probability (how sure the network is of each pixel: png, npz).",
         choices=get_args(MaskType),
     )
     annotation_type: AnnotationType = _input(
@@ -90,14 +97,22 @@ class Request:
     output_format: str = _input(
         "mp4",
         "mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a "
-        "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format.",
-        choices=("mp4", "mov", "webm", "png", "webp", "jpg"),
+        "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, "
+        "npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, "
+        "whatever the mask_type.",
+        choices=(
+            *("mp4", "mov", "webm", "png", "webp", "jpg", "csv", "npz"),
+            *("coco", "ytvis", "yolo", "davis", "cvat", "label_studio", "x_anylabeling"),
+        ),
     )
     separate_objects: bool = _input(
         False, "One video or folder of pictures per object, in a .zip; binary archives are always so."
     )
     output_quality: int = _input(
         80, "Quality of videos, webp and jpg, from 1 (smallest file) to 100 (best picture).", low=1, high=100
+    )
+    frame_images: FrameImages = _input(
+        "jpg", "Which files a data set holds the frames in; none leaves them out.", choices=get_args(FrameImages)
     )
     output_frame_interval: int = _input(
         1, "Write every n-th frame; the sound is kept only when every frame is written.", low=1
@@ -128,10 +143,15 @@ class Request:
             object.__setattr__(self, item.name, value)
         if 0 < self.video_fps < SLOWEST_FPS:
             raise InvalidRequest(f"video_fps: {self.video_fps} is not allowed, it must be 0 or at least {SLOWEST_FPS}")
-        if self.mask_type == "cutout" and self.output_format not in TRANSPARENT:
+        if self.mask_type == "cutout" and self.output_format in OPAQUE:
             raise InvalidRequest(
                 f"mask_type: cutout has a transparent background, which {self.output_format} cannot hold, "
                 f"so output_format must be one of {', '.join(TRANSPARENT)}"
+            )
+        if self.mask_type == "probability" and self.output_format not in GRADED:
+            raise InvalidRequest(
+                f"mask_type: probability is exact, which {self.output_format} is not for, "
+                f"so output_format must be one of {', '.join(GRADED)}"
             )
 
     @property
@@ -143,6 +163,11 @@ class Request:
         return Fraction(self.video_fps).limit_denominator(1001) if self.video_fps else None
 
     @property
+    def inputs(self) -> dict[str, Any]:
+        """All inputs but the video, by name, as they were understood."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "video"}
+
+    @property
     def background(self) -> tuple[int, int, int]:
         """`background_color` as (red, green, blue)."""
         red, green, blue = bytes.fromhex(self.background_color[1:])
@@ -151,7 +176,7 @@ class Request:
     @property
     def wants_logits(self) -> bool:
         """Whether the result needs the logits of the masks too (`FrameMasks.soft`)."""
-        return self.mask_type == "cutout"
+        return self.mask_type in ("cutout", "probability") or self.output_format == "npz"
 
 
 def option(name: str) -> Option:

@@ -45,6 +45,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "output_format": "mp4",
         "separate_objects": False,
         "output_quality": 80,
+        "frame_images": "jpg",
         "output_frame_interval": 1,
         "video_fps": 0,
         "smallest_part": 0.0,
@@ -60,7 +61,7 @@ def test_every_output_can_be_chosen() -> None:
 def test_each_choice_is_taken_and_nothing_else(name: str) -> None:
     for choice in option(name).choices:
         assert getattr(request(**{"output_format": "png", name: choice}), name) == choice
-    for other in ("", "MP4", "mask ", "none", "é" * 500):
+    for other in ("", "MP4", "mask ", "other", "é" * 500):
         message = refusal(**{name: other})
         assert message.startswith(f"{name}: ")
         assert all(choice in message for choice in option(name).choices)
@@ -144,6 +145,14 @@ def test_what_cannot_be_transparent_says_what_can(output_format: str) -> None:
     )
     for other in ("mov", "webm", "png", "webp"):
         assert request(mask_type="cutout", output_format=other).wants_logits
+
+
+def test_probabilities_are_kept_exactly_or_not_at_all() -> None:
+    assert refusal(mask_type="probability") == (
+        "mask_type: probability is exact, which mp4 is not for, so output_format must be one of png, npz"
+    )
+    assert request(mask_type="probability", output_format="png").wants_logits
+    assert request(output_format="npz").wants_logits and not request().wants_logits
 
 
 def test_whole_numbers_may_come_as_floats() -> None:

@@ -3,20 +3,22 @@
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo
+from sam2_cog.outputs.facts import ObjectFacts, Watch
 from sam2_cog.painting.captions import Colour, Picture
 from sam2_cog.painting.render import Painter
-from sam2_cog.request import AnnotationType, MaskType
+from sam2_cog.prompts import ObjectPrompts
+from sam2_cog.request import AnnotationType, FrameImages, MaskType
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,18 @@ class OutputSpec:
     """A picture or video of its own for each object; the others are not shown in it."""
     quality: int = 80
     """1 (smallest) to 100 (best); each output says what it makes of it."""
+    frame_images: FrameImages = "jpg"
+    """Which files a data set holds the frames in."""
     frame_interval: int = 1
     """n >= 1: the frames 0, n, 2n, ... are written."""
     frame_rate: Fraction | None = None
     """Frames a second of the written frames; None keeps each frame's own time."""
     model: str | None = None
     """The model that found the masks, for the record."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """The request's inputs as they were understood, for the record."""
+    prompts: tuple[ObjectPrompts, ...] = ()
+    """What was clicked, by object, for the record."""
 
     @property
     def transparent(self) -> bool:
@@ -68,6 +76,9 @@ class Output(ABC):
         # a name of its own: two runs with the same output do not meet, and the last to finish wins
         self._part = spec.path.with_name(f".sam2-cog-{token_hex(8)}.part")
         video = spec.video
+        self.watch = Watch(spec.names)
+        self.notes: list[str] = []
+        """What of the clip did not get into the file, as sentences."""
         self._painter = Painter(
             spec.names, video.width, video.height, spec.mask_type, spec.annotation_type, spec.background
         )
@@ -81,10 +92,11 @@ class Output(ABC):
     def write(self, frame: Frame, masks: FrameMasks) -> None:
         """Write a frame with its masks; a frame that `frame_interval` leaves out is passed over."""
         assert frame.index == masks.frame_index
-        if frame.index % self.spec.frame_interval:
-            return
         with self._writing():
-            self._add(frame, masks)
+            facts = self.watch.see(masks)
+            if frame.index % self.spec.frame_interval:
+                return
+            self._add(frame, masks, facts)
         self.frames_written += 1
 
     def close(self) -> None:
@@ -140,7 +152,7 @@ class Output(ABC):
         """Begin the file at `path`."""
 
     @abstractmethod
-    def _add(self, frame: Frame, masks: FrameMasks) -> None:
+    def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         """Append a frame."""
 
     @abstractmethod

@@ -1,6 +1,5 @@
 """The source's sound beside new pictures: copied where the container holds its codec, else encoded anew."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +9,6 @@ import ffmpeg
 from sam2_cog.media.ffmpeg_run import input_options, muxer_version
 from sam2_cog.media.frame_times import JUMP_AHEAD_SECONDS, JUMP_BACK_SECONDS
 from sam2_cog.media.video import VideoInfo, describe
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,13 +31,14 @@ class SoundRule:
         return codec in self.copied and muxer_version() >= self.since.get(codec, (0, 0))
 
 
-def sound_tracks(video: VideoInfo, rule: SoundRule) -> tuple[list[Any], dict[str, Any]]:
-    """The source's sound tracks as ffmpeg's streams, timed from the clip's beginning, and its options for their codecs.
+def sound_tracks(video: VideoInfo, rule: SoundRule) -> tuple[list[Any], dict[str, Any], list[str]]:
+    """The source's sound tracks as ffmpeg's streams, timed from the clip's beginning; options for their codecs; notes.
 
-    Sound whose clock jumps is always encoded anew: it is moved, cut and filled up to stay with the picture.
+    Sound whose clock jumps is always encoded anew: it is moved, cut and filled up to stay with the picture. The notes
+    are sentences of what is lost.
     """
     if not video.has_audio:
-        return [], {}
+        return [], {}, []
     tracks = describe(video.path, "-select_streams", "a")[0]
     tracks = [track for track in tracks if "codec_name" in track]  # ffmpeg can do nothing with the others
     name = f"file:{video.path.absolute()}"
@@ -49,14 +47,17 @@ def sound_tracks(video: VideoInfo, rule: SoundRule) -> tuple[list[Any], dict[str
     streams = [source[str(track["index"])] for track in tracks]
     if video.clock_shifts:
         streams = [_continuous(stream, video) for stream in streams]
+    notes = []
     codecs: dict[str, Any] = {"strict": "experimental"}  # FLAC in MP4 counts as that up to ffmpeg 5
     for position, track in enumerate(tracks):
         copied = rule.keeps(track["codec_name"])
         codecs[f"c:a:{position}"] = "copy" if copied and not video.clock_shifts else rule.encoder
         if not copied:
             reason = f"because {rule.container} cannot hold {track['codec_name']}"
-            _log.info("The sound is re-encoded as %s, %s.", rule.codec, reason)
-    return streams, codecs
+            notes.append(f"The sound is re-encoded as {rule.codec}, {reason}.")
+    if video.clock_shifts:
+        notes = [f"The sound is re-encoded as {rule.codec}, because the clock of {video.path.name} jumps."]
+    return streams, codecs, notes
 
 
 def _continuous(stream: Any, video: VideoInfo) -> Any:

@@ -7,8 +7,8 @@ Sound: kept when every frame is written at its own time. Packets are copied wher
     Neither picture nor sound is cut to the length of the other.
 """
 
-import logging
 from abc import abstractmethod
+from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -22,6 +22,7 @@ from sam2_cog.masks import FrameMasks
 from sam2_cog.media.ffmpeg_run import passthrough
 from sam2_cog.media.video import Frame, VideoInfo
 from sam2_cog.outputs.base import Output, OutputSpec
+from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.ffmpeg_writer import FfmpegWriter
 from sam2_cog.outputs.mp4_ending import end_last_frame
 from sam2_cog.outputs.raw_matroska import stream_header
@@ -29,8 +30,6 @@ from sam2_cog.outputs.sound import SoundRule, sound_tracks
 from sam2_cog.painting.captions import Picture
 
 _LONGEST_TICKS = 2**31 - 1  # that a frame may last in an MP4 or a MOV
-
-_log = logging.getLogger(__name__)
 
 _MATRIX = {
     "out_color_matrix": "bt709",
@@ -75,7 +74,7 @@ class VideoOutput(Output):
         header = stream_header(width, height, self._shown_rate, alpha=self.spec.transparent)
         self._writer = FfmpegWriter(self._command(path), header)
 
-    def _add(self, frame: Frame, masks: FrameMasks) -> None:
+    def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._writer is not None
         picture = self._paint(frame, masks)
         own = int(self.spec.video.pts[frame.index]) * self.spec.video.time_base
@@ -119,9 +118,11 @@ class VideoOutput(Output):
 
     def _sound(self) -> tuple[list[Any], dict[str, Any]]:
         if self._rate is None and self.spec.frame_interval == 1:
-            return sound_tracks(self.spec.video, self.sound)
+            tracks, codecs, notes = sound_tracks(self.spec.video, self.sound)
+            self.notes += notes
+            return tracks, codecs
         if self.spec.video.has_audio:
-            _log.info("The sound is left out, because frames are left out or shown at another rate.")
+            self.notes.append("The sound is left out, because frames are left out or shown at another rate.")
         return [], {}
 
     def _times(self) -> dict[str, Any]:

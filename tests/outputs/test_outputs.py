@@ -5,7 +5,7 @@ import os
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sam2_cog import __version__
 from sam2_cog.masks import mask_union, no_masks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import OUTPUTS, base
+from sam2_cog.outputs import OUTPUTS, base, output_for
+from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.folder_names import LONGEST_BYTES, safe_names
 from sam2_cog.outputs.mp4 import COPIED_SOUND, Mp4Output, constant_rate_factor
 from sam2_cog.painting.render import Painter, object_colour
+from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from sam2_cog.request import Request
 from tests.clips import CARD, LOSSLESS, children, numbered_frames, probe_times, write_clip, write_raw
 from tests.outputs.written import NAMES, copy_clip, decoded, masks_of, packets, spec_for, stream, write
@@ -185,13 +188,13 @@ def test_the_index_lies_before_the_pictures_so_that_playing_can_begin_at_once(pl
 # --- MP4: every n-th frame, another rate -----------------------------------------------------------------------------
 
 
-def test_every_fourth_frame_keeps_its_time_and_the_sound_goes(
-    plain: VideoInfo, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    result = write(spec_for(plain, tmp_path / "out.mp4", frame_interval=4))
-    assert probe_times(result) == pytest.approx(probe_times(plain.path)[::4], abs=0.001)
-    assert not stream(result, "a") and "sound is left out" in caplog.text
+def test_every_fourth_frame_keeps_its_time_and_the_sound_goes(plain: VideoInfo, tmp_path: Path) -> None:
+    with output_for("mp4", spec_for(plain, tmp_path / "out.mp4", frame_interval=4)) as output:
+        for frame in read_frames(plain):
+            output.write(frame, masks_of(plain, frame.index))
+    assert probe_times(output.spec.path) == pytest.approx(probe_times(plain.path)[::4], abs=0.001)
+    assert not stream(output.spec.path, "a")
+    assert output.notes == ["The sound is left out, because frames are left out or shown at another rate."]
 
 
 @pytest.mark.parametrize(("interval", "rate"), [(1, Fraction(60000, 1001)), (2, Fraction(10))])
@@ -329,10 +332,18 @@ def test_quality_sets_the_size_of_lossy_pictures(output_format: str, plain: Vide
 
 def test_manifest_says_what_was_found_where(plain: VideoInfo, tmp_path: Path) -> None:
     info = replace(plain, frame_rate=Fraction(30000, 1001))
-    spec = replace(spec_for(info, tmp_path / "out.zip", mask_type="binary", frame_interval=2), model="demo")
+    click = FramePrompt(3, ((1.5, 2.0),), (1,), (0.0, 0.0, 9.0, 9.0))
+    spec = replace(
+        spec_for(info, tmp_path / "out.zip", mask_type="binary", frame_interval=2),
+        model="demo",
+        inputs={"output_quality": 80},
+        prompts=(ObjectPrompts("a/b", 0, (click,), ()), ObjectPrompts("Änne", 1, (), ())),
+    )
     with zipfile.ZipFile(write(replace(spec, names=("a/b", "Änne")), "png")) as archive:
         manifest = json.loads(archive.read("manifest.json"))
-    assert manifest["model"] == "demo"
+    assert manifest["model"] == "demo" and manifest["request"] == {"output_quality": 80}
+    assert manifest["versions"]["sam2-cog"] == __version__ and manifest["versions"]["ffmpeg"][0].isdigit()
+    clicked = {"frame": 3, "correction": False, "points": [[1.5, 2.0]], "labels": [1], "box": [0, 0, 9, 9]}
     assert manifest["video"] == {
         "name": "clip é.mkv",
         "width": 65,
@@ -343,21 +354,19 @@ def test_manifest_says_what_was_found_where(plain: VideoInfo, tmp_path: Path) ->
     }
     colours = ["#{:02x}{:02x}{:02x}".format(*object_colour(index)) for index in (0, 1)]
     assert manifest["objects"] == [
-        {"index": 0, "name": "a/b", "colour": colours[0], "folder": "masks/a_b"},
-        {"index": 1, "name": "Änne", "colour": colours[1], "folder": "masks/Änne"},
+        {"index": 0, "name": "a/b", "colour": colours[0], "folder": "masks/a_b", "prompts": [clicked]},
+        {"index": 1, "name": "Änne", "colour": colours[1], "folder": "masks/Änne", "prompts": []},
     ]
-    assert [frame["frame"] for frame in manifest["frames"]] == [0, 2, 4, 6, 8]
+    assert [(frame["number"], frame["frame"]) for frame in manifest["frames"]] == list(enumerate(range(0, 9, 2)))
     for entry in manifest["frames"]:
         found = masks_of(info, entry["frame"])
         assert entry["time_seconds"] == pytest.approx(info.frame_times[entry["frame"]], abs=1e-5)
         for index, seen in enumerate(entry["objects"]):
             box = found.objects[index].box
-            assert seen == {
-                "index": index,
-                "area": found.objects[index].area,
-                "box": None if box is None else list(box),
-                "score": pytest.approx(float(found.scores[index]), abs=1e-4),
-            }
+            assert (seen["index"], seen["area"]) == (index, found.objects[index].area)
+            assert seen["box"] == (None if box is None else list(box))
+            assert seen["score"] == pytest.approx(float(found.scores[index]), abs=1e-4)
+            assert set(seen) == {field.name for field in fields(ObjectFacts)}
     assert any(entry["objects"][1]["box"] is None for entry in manifest["frames"])
 
 
