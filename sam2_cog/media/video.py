@@ -9,7 +9,7 @@ as it is.
 import json
 import logging
 from bisect import bisect_right
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,7 +24,7 @@ import numpy as np
 from sam2_cog import limits
 from sam2_cog.media import stream_header
 from sam2_cog.media.ffmpeg_run import SOURCE, ffprobe, input_options, passthrough, reason, running
-from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, unreadable
+from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, sentence, unreadable
 from sam2_cog.media.frame_times import FrameTimes, put_right
 from sam2_cog.media.scan import excess_of_clip, scan_frames
 
@@ -64,7 +64,7 @@ class VideoInfo:
     uniform: bool = True  # size and colours never change within the stream
     clock_start: int = 0  # ticks
     clock_shifts: tuple[int, ...] = ()  # ticks to add to the file's clock from its k-th jump on, see frame_times.py
-    notes: tuple[str, ...] = ()  # what of the file does not come through, as sentences
+    notes: tuple[str, ...] = ()  # what of the file does not come through as it is, as sentences
 
     @property
     def frame_times(self) -> np.ndarray:
@@ -163,7 +163,6 @@ def _probe_video(path: Path, first_only: bool) -> VideoInfo:
     time_base, format_name = Fraction(stream["time_base"]), container.split(",")[0]
     nominal = stream_header.nominal_rate(stream)
     times = put_right(scan.stamps, time_base, nominal, may_jump=format_name in _JUMPING)
-    _log_mends(path, times)
     turn, size = stream_header.rotation(stream), (int(stream["width"]), int(stream["height"]))
     seekable = not times.wrong and scan.uniform and scan.sound and format_name in _SEEKABLE
     start = _clock_start(int(times.pts[0]), time_base, streams)
@@ -190,6 +189,7 @@ def _probe_video(path: Path, first_only: bool) -> VideoInfo:
         uniform=scan.uniform,
         clock_start=start,
         clock_shifts=times.shifts,
+        notes=tuple(_mends(path, times)),
     )
 
 
@@ -203,12 +203,13 @@ def _is_sound(stream: dict[str, Any]) -> bool:
     return stream.get("codec_type") == "audio"
 
 
-def _log_mends(path: Path, times: FrameTimes) -> None:
+def _mends(path: Path, times: FrameTimes) -> Iterator[str]:
+    """What had to be done to the time stamps, as sentences."""
     if times.shifts:
         parts = len(times.shifts) + 1
-        _log.warning("%s: made of %d parts, each with a clock of its own; they follow one another", path.name, parts)
+        yield sentence(path, f"has {parts} parts, each with a clock of its own; they are put one after another")
     if times.wrong:
-        _log.warning("%s: %d of %d time stamps were wrong and are mended", path.name, times.wrong, len(times.pts))
+        yield sentence(path, f"has time stamps that cannot be right: {times.wrong} of {len(times.pts)} are mended")
 
 
 def describe(path: Path, *options: str) -> tuple[list[dict[str, Any]], str]:

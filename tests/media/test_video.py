@@ -120,13 +120,12 @@ def test_a_late_picture_keeps_its_distance_to_the_sound(tmp_path: Path) -> None:
     assert (alone.frame_times[0], alone.clock_start * alone.time_base) == (0, 1.5)
 
 
-def test_what_was_done_to_time_stamps_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    probe(CASES["repeated"].make(tmp_path / "a.mkv"))
-    assert caplog.messages == ["a.mkv: 1 of 24 time stamps were wrong and are mended"]
-    caplog.clear()
-    info = probe(CASES["transport-joined"].make(tmp_path / "a.ts"))
-    assert caplog.messages == ["a.ts: made of 2 parts, each with a clock of its own; they follow one another"]
-    assert [shift * info.time_base for shift in info.clock_shifts] == [Fraction(14, 24)]
+def test_what_was_done_to_time_stamps_is_said(tmp_path: Path) -> None:
+    repeated = probe(CASES["repeated"].make(tmp_path / "a.mkv"))
+    assert repeated.notes == ("video: a.mkv has time stamps that cannot be right: 1 of 24 are mended",)
+    joined = probe(CASES["transport-joined"].make(tmp_path / "a.ts"))
+    assert joined.notes == ("video: a.ts has 2 parts, each with a clock of its own; they are put one after another",)
+    assert [shift * joined.time_base for shift in joined.clock_shifts] == [Fraction(14, 24)]
 
 
 @pytest.mark.parametrize(("width", "matrix"), [(1279, "bt601"), (1280, "bt709")])
