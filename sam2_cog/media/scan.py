@@ -1,6 +1,5 @@
 """The frames that a stream really has: all of it is decoded once, without colour conversion, for their time stamps."""
 
-import logging
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,7 @@ import numpy as np
 
 from sam2_cog import limits
 from sam2_cog.media.ffmpeg_run import ffprobe, reason, running
-from sam2_cog.media.frame_archive import unreadable
-
-_log = logging.getLogger(__name__)
+from sam2_cog.media.frame_archive import sentence, unreadable
 
 _PACKETS_TO_FIRST_FRAME = 16  # B-frames come before the frame that they follow
 _LOOK = ("width", "height", "pix_fmt", "color_space", "color_range")
@@ -27,6 +24,7 @@ class Scan:
     last_duration: int  # ticks; 0: unknown
     uniform: bool  # size and colours never change
     sound: bool  # decoded without a complaint
+    notes: tuple[str, ...] = ()  # what is lost, as sentences
 
 
 def scan_frames(path: Path, stream: dict[str, Any], first_only: bool = False) -> Scan:
@@ -60,10 +58,11 @@ def scan_frames(path: Path, stream: dict[str, Any], first_only: bool = False) ->
         raise unreadable(path, f"has no frame that can be decoded{complaint}")
     if first_only:
         return Scan(np.array(guessed[:1]), np.array(key_frames[:1]), duration, True, True)
-    if complaint:
-        _log.warning("%s: %d frames can be decoded, but parts of it are damaged%s", path.name, len(own), complaint)
     stamps = min(np.array(guessed), np.array(own), key=lambda times: int((np.diff(times) <= 0).sum()))
-    return Scan(stamps, np.array(key_frames, np.int64), duration, len(looks) == 1, not complaint)
+    announced = f" of {stream['nb_frames']}" if "nb_frames" in stream else ""
+    damage = sentence(path, f"is damaged, {len(own)}{announced} frames could be decoded{complaint}")
+    notes = (damage,) if complaint else ()
+    return Scan(stamps, np.array(key_frames, np.int64), duration, len(looks) == 1, not complaint, notes)
 
 
 def excess_of_clip(frames: int, pixels: int, seconds: float) -> str:

@@ -189,7 +189,7 @@ def _probe_video(path: Path, first_only: bool) -> VideoInfo:
         uniform=scan.uniform,
         clock_start=start,
         clock_shifts=times.shifts,
-        notes=tuple(_mends(path, times)),
+        notes=(*scan.notes, *_mends(path, times), *stream_header.notes(path, stream)),
     )
 
 
