@@ -40,7 +40,8 @@ class Predictor(BasePredictor):
             description="A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip or a folder of numbered frames (JPEG, PNG, WebP, BMP, TIFF), or an image."
         ),
         click_coordinates: str = Input(
-            description="Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; [x0,y0,x1,y1] is a box around an object."
+            default="",
+            description="Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; [x0,y0,x1,y1] is a box around an object. Needed unless masks are given.",
         ),
         click_labels: str = Input(
             default="1",
@@ -57,6 +58,14 @@ class Predictor(BasePredictor):
         click_corrections: str = Input(
             default="0",
             description="For each click 1 if it corrects the mask that was tracked up to its frame, or 0 if it starts anew there, with commas; if there are too few, the last one repeats. Background clicks alone on a frame always correct.",
+        ),
+        masks: Path | None = Input(
+            default=None,
+            description="Masks of objects to follow: a .zip with masks/<object>/<frame>.png, as binary archives of this project have, or one PNG in which each value above 0 is an object.",
+        ),
+        mask_frames: str = Input(
+            default="",
+            description="The frames of a .zip of masks to use, with commas, all if empty; the frame that one PNG is on, 0 if empty.",
         ),
         mask_type: str = Input(
             default="highlighted",
@@ -120,6 +129,8 @@ class Predictor(BasePredictor):
                 click_frames=click_frames,
                 click_object_ids=click_object_ids,
                 click_corrections=click_corrections,
+                masks=masks,
+                mask_frames=mask_frames,
                 mask_type=mask_type,  # type: ignore[arg-type]  # Request checks it
                 annotation_type=annotation_type,  # type: ignore[arg-type]
                 background_color=background_color,

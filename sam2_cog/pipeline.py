@@ -14,6 +14,7 @@ from sam2_cog.limits import Deadline
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import OutputSpec, output_for
 from sam2_cog.progress import LogProgress, Progress
+from sam2_cog.prompt_files import read_masks
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import Request
 
@@ -91,16 +92,17 @@ def _segment(
 
 
 def _parse(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
+    size = {"width": info.width, "height": info.height, "frame_count": info.frame_count}
+    masks = read_masks(request.masks, request.mask_frames, **size) if request.masks else ()
     return parse_prompts(
         request.click_coordinates,
         request.click_labels,
         request.click_frames,
         request.click_object_ids,
         request.click_corrections,
-        width=info.width,
-        height=info.height,
-        frame_count=info.frame_count,
+        **size,
         propagation=request.propagation,
+        from_files=masks,
     )
 
 

@@ -20,11 +20,12 @@ ALLOWED = {
     "prompts": {"errors", "limits", "masks", "click_lists"},
     "request": {"errors", "limits", "prompts"},
     "media": {"errors", "limits"},
+    "prompt_files": {"errors", "limits", "masks", "click_lists", "prompts", "media"},
     "engine": {"errors", "limits", "masks", "prompts", "media"},
     "painting": {"errors", "limits", "masks", "request"},
     "outputs": CELLAR | {"media", "painting"},
-    "pipeline": CELLAR | ROOMS,
-    "session": CELLAR | ROOMS | {"pipeline"},
+    "pipeline": CELLAR | ROOMS | {"prompt_files"},
+    "session": CELLAR | ROOMS | {"prompt_files", "pipeline"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }
 DOORS_OPEN_TO = set(ALLOWED) | {"http_base"}

@@ -148,7 +148,7 @@ def test_the_signature_says_what_the_request_says() -> None:
         }
     assert said == expected
     assert list(said) == [item.name for item in fields(Request)]
-    assert schemas["Input"]["required"] == ["video", "click_coordinates"]
+    assert schemas["Input"]["required"] == ["video"]
     assert schemas["Input"]["properties"]["video"]["format"] == "uri"
     assert schemas["Output"]["format"] == "uri"
 
@@ -198,6 +198,18 @@ def test_an_answer_is_a_zip(server: Server, small_clip: Path) -> None:
         masks = [f"masks/dog/{frame:05d}.png" for frame in (0, 1, 2)]
         assert sorted(archive.namelist()) == ["manifest.json", *masks]
         assert json.loads(archive.read("manifest.json"))["model"] == "demo"
+
+
+def test_masks_are_an_optional_file(server: Server, small_clip: Path, tmp_path: Path) -> None:
+    given = {"mask_type": "binary", "output_format": "png", "click_object_ids": "card"}
+    masks = tmp_path / "masks.zip"
+    masks.write_bytes(content(server.predict(small_clip, **given), "application/zip"))
+    data = f"data:application/zip;base64,{base64.b64encode(masks.read_bytes()).decode()}"
+    again = given | {"click_coordinates": "", "click_object_ids": "", "masks": data, "mask_frames": "0"}
+    with zipfile.ZipFile(BytesIO(content(server.predict(small_clip, **again), "application/zip"))) as archive:
+        assert [one["name"] for one in json.loads(archive.read("manifest.json"))["objects"]] == ["card"]
+    message = refusal(server.predict(small_clip, **again | {"mask_frames": "6"}))
+    assert message == "InvalidRequest: mask_frames: it has frame 6, but the video has frames 0 to 5"
 
 
 def test_a_video_may_come_in_the_request(server: Server, small_clip: Path) -> None:
