@@ -8,6 +8,7 @@ DEMO := outputs/demo
 APT := $(if $(filter-out 0,$(shell id -u)),sudo) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off
 CLICKS := --click-coordinates "[80,222],[556,96]" --click-object-ids "bird_1,bird_2"
+PEERS := label-studio x-anylabeling
 
 define CURL
 curl -s http://localhost:$(PORT)/predictions -H 'Content-Type: application/json' \
@@ -16,7 +17,7 @@ curl -s http://localhost:$(PORT)/predictions -H 'Content-Type: application/json'
 endef
 export CURL
 
-.PHONY: help demo test serve weights bench lint train-demo system
+.PHONY: help demo test test-integrations serve weights bench lint train-demo chromium system
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -32,6 +33,9 @@ demo: .venv/installed ## Run the main job on samples/ with the demo model, on an
 
 test: .venv/installed-dev ## Run the tests
 	$(BIN)/python -m pytest
+
+test-integrations: .venv/installed-dev $(PEERS:%=.integrations/%/installed) | chromium ## Run the real Label Studio and X-AnyLabeling against this
+	$(BIN)/python -m pytest tests/integrations
 
 serve: .venv/installed ## Start Cog's HTTP server without Docker: make serve [MODEL=large] [PORT=5000]; demo without MODEL
 	@$(BIN)/python -m tools.cog_schema
@@ -68,6 +72,15 @@ train-demo: .venv/installed-dev ## Train the demo model anew: hours on a CPU
 	@$(PIP) -e '.[dev]'
 	@$(PIP) --no-deps vos-benchmark==0.1.0 # it asks for an OpenCV that would replace ours
 	@touch $@
+
+.integrations/%/installed: tests/integrations/%.txt | system
+	@test -x .integrations/$*/bin/python || $(PYTHON) -m venv .integrations/$*
+	@echo "Installing $* into .integrations/$*: the first time this takes some minutes"
+	@.integrations/$*/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off -r $<
+	@touch $@
+
+chromium:
+	@command -v chromium >/dev/null || { $(APT) update && $(APT) install -y chromium; }
 
 system:
 	@command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || { $(APT) update && $(APT) install -y ffmpeg; }

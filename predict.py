@@ -83,8 +83,23 @@ class Predictor(BasePredictor):
         ),
         output_format: str = Input(
             default="mp4",
-            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format.",
-            choices=["mp4", "mov", "webm", "png", "webp", "jpg"],
+            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table; the others are data sets of frames and masks, in a .zip, for which mask_type does not count.",
+            choices=[
+                "mp4",
+                "mov",
+                "webm",
+                "png",
+                "webp",
+                "jpg",
+                "csv",
+                "coco",
+                "ytvis",
+                "yolo",
+                "davis",
+                "cvat",
+                "label_studio",
+                "x_anylabeling",
+            ],
         ),
         separate_objects: bool = Input(
             default=False,
@@ -95,6 +110,11 @@ class Predictor(BasePredictor):
             description="Quality of videos, webp and jpg, from 1 (smallest file) to 100 (best picture).",
             ge=1,
             le=100,
+        ),
+        frame_images: str = Input(
+            default="jpg",
+            description="Which files a data set holds the frames in; none leaves them out.",
+            choices=["jpg", "png", "none"],
         ),
         output_frame_interval: int = Input(
             default=1,
@@ -137,6 +157,7 @@ class Predictor(BasePredictor):
                 output_format=output_format,
                 separate_objects=separate_objects,
                 output_quality=output_quality,
+                frame_images=frame_images,  # type: ignore[arg-type]
                 output_frame_interval=output_frame_interval,
                 video_fps=video_fps,
                 smallest_part=smallest_part,

@@ -1,26 +1,25 @@
-"""The command line: `python -m sam2_cog segment | evaluate | weights`, installed as `sam2-cog` too."""
+"""The command line: `python -m sam2_cog COMMAND`, installed as `sam2-cog` too.
+
+What takes long to import is imported where it is used: so an interrupt while the program still starts ends in a
+sentence as a later one does.
+"""
 
 import argparse
-import logging
+import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, NoReturn
 
 from sam2_cog import __version__
-from sam2_cog.engine.checkpoints import CHECKPOINTS, fetch_checkpoint, verify_checkpoint
-from sam2_cog.engine.model import load_model
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
-from sam2_cog.evaluate import command as evaluation
-from sam2_cog.evaluate.whole_product import product_of
-from sam2_cog.outputs import suffix_of
-from sam2_cog.pipeline import segment_video
-from sam2_cog.progress import Progress
-from sam2_cog.request import Request, option
+
+if TYPE_CHECKING:
+    from sam2_cog.progress import Progress
 
 REFUSED = 2
 FAILED = 1
@@ -42,11 +41,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 done, 2 refused, 1 failed."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    parsed = _parser().parse_args(arguments)
+    """Run a command; returns the exit code: 0 done, 2 refused, 1 failed or interrupted."""
     try:
-        parsed.run(parsed)
+        _unwind_on_signals()
+        return _run(arguments)
     except (InvalidRequest, UnreadableVideo) as error:
         print(f"sam2-cog: {error}", file=sys.stderr)
         return REFUSED
@@ -56,38 +54,72 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sam2-cog: interrupted, nothing was written", file=sys.stderr)
         return FAILED
-    return 0
+
+
+def _unwind_on_signals() -> None:
+    """Being told to stop, or losing the terminal, ends the program as Ctrl-C does: it takes away what it has begun."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # under nohup it is ignored, and stays so
+            signal.signal(number, signal.default_int_handler)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    import logging
+
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("sam2_cog").setLevel(logging.INFO)
+    parsed = _parser().parse_args(arguments)
+    return parsed.run(parsed) or 0
 
 
 def _segment(arguments: argparse.Namespace) -> None:
-    request = Request(**{item.name: getattr(arguments, item.name) for item in fields(Request)})
-    _check_output(request, arguments.output)
+    from sam2_cog.request import Request
+
+    inputs = {item.name: getattr(arguments, item.name) for item in fields(Request)}
+    request = Request(**inputs | {"video": _local_path("video", arguments.video)})
+    output = _local_path("output", arguments.output)
+
+    from sam2_cog.engine.model import load_model
+    from sam2_cog.pipeline import segment_video
+
     with _bar() as progress:
-        result = segment_video(request, lambda: load_model(arguments.model), arguments.output, progress)
+        result = segment_video(request, lambda: load_model(arguments.model), output, progress)
     seconds = result.decode_seconds + result.network_seconds + result.paint_seconds + result.encode_seconds
     print(
         f"{result.path}: {result.frames} frames, {result.objects} objects, {seconds:.1f} s "
         f"(decode {result.decode_seconds:.1f}, network {result.network_seconds:.1f}, "
         f"paint {result.paint_seconds:.1f}, encode {result.encode_seconds:.1f})"
     )
+    for note in result.notes:
+        print(note)
 
 
-def _check_output(request: Request, path: Path) -> None:
-    suffix = suffix_of(request)
-    if path.suffix.lower() != suffix:
-        raise InvalidRequest(f"output: {path.name!r} does not end in {suffix}, which {request.output_format} needs")
-    if path.exists() and request.video.exists() and path.samefile(request.video):
-        raise InvalidRequest(f"output: {path.name!r} is the video itself, it must be another file")
-    if not path.absolute().parent.is_dir():
-        raise InvalidRequest(f"output: the folder {str(path.parent)!r} does not exist")
+def _local_path(name: str, text: str) -> Path:
+    """The file that is meant by what was typed: a path, also with `~`, or a `file://` address.
+
+    Raises InvalidRequest for the address of anything else.
+    """
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme.lower() == "file":
+        from urllib.parse import unquote
+
+        return Path(unquote(rest.removeprefix("localhost")))
+    if (separator and scheme.isalnum()) or text.startswith("data:"):
+        raise InvalidRequest(
+            f"{name}: {text[:80]!r} is an address, but the command line takes files; "
+            "fetch it first, for example with 'curl -LO ADDRESS'"
+        )
+    return Path(os.path.expanduser(text))
 
 
 @contextmanager
-def _bar() -> Iterator[Progress | None]:
+def _bar() -> "Iterator[Progress | None]":
     """A bar on a terminal; elsewhere None, which means log lines."""
     if not sys.stderr.isatty():
         yield None
         return
+    from tqdm import tqdm
+
     with tqdm(unit="frame", leave=False) as bar:
 
         def show(done: int, total: int) -> None:
@@ -98,14 +130,22 @@ def _bar() -> Iterator[Progress | None]:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
+    from sam2_cog.engine.checkpoints import fetch_checkpoint
+
     print(fetch_checkpoint(arguments.name))
 
 
 def _verify(arguments: argparse.Namespace) -> None:
+    from sam2_cog.engine.checkpoints import verify_checkpoint
+
     print(f"{verify_checkpoint(arguments.name)}: as published")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    from sam2_cog.engine.model import load_model
+    from sam2_cog.evaluate import command as evaluation
+    from sam2_cog.evaluate.whole_product import product_of
+
     evaluation.run(arguments, product_of(load_model(arguments.model)))
 
 
@@ -121,10 +161,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_segment(commands)
     _add_evaluate(commands)
     _add_weights(commands)
+    _add_fleet(commands)
+    _add_doors(commands)
     return parser
 
 
 def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.request import Request, option
+
     parser = commands.add_parser(
         "segment",
         help="find the clicked objects in a video",
@@ -134,7 +178,7 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
     for item in fields(Request):
         limits = option(item.name)
         if item.name == "video":
-            parser.add_argument("video", metavar="VIDEO", type=Path, help=limits.description)
+            parser.add_argument("video", metavar="VIDEO", help=limits.description)
             continue
         if isinstance(item.default, bool):
             parser.add_argument("--" + item.name.replace("_", "-"), action="store_true", help=limits.description)
@@ -148,12 +192,14 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
             metavar=None if limits.choices else _METAVARS.get(type(item.default), "N"),
             help=limits.description.replace("%", "%%") + default,
         )
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="where the result goes")
+    parser.add_argument("--output", required=True, metavar="FILE", help="where the result goes")
     _add_model(parser)
     parser.set_defaults(run=_segment)
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.evaluate import command as evaluation
+
     parser = commands.add_parser(
         "evaluate",
         help="measure J and F on labelled clips",
@@ -166,6 +212,8 @@ def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.engine.checkpoints import CHECKPOINTS
+
     parser = commands.add_parser("weights", help="fetch or check a checkpoint")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, run, text in (
@@ -177,7 +225,42 @@ def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:
         action.set_defaults(run=run)
 
 
+def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.fleet import command as fleet
+
+    batch = commands.add_parser(
+        "batch",
+        help="carry out a manifest of many requests",
+        description=fleet.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    fleet.add_batch_arguments(batch)
+    _add_model(batch)
+    batch.set_defaults(run=fleet.run)
+    cost = commands.add_parser("estimate", help="say what a manifest would cost, from headers alone")
+    fleet.add_estimate_arguments(cost)
+    cost.set_defaults(run=fleet.run_estimate)
+
+
+def _add_doors(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog import doors
+
+    for name, door in doors.DOORS.items():
+        parser = commands.add_parser(name, help=door.help, description=door.help)
+        doors.add_arguments(parser, name)
+        _add_model(parser)
+        parser.set_defaults(run=partial(_serve, name))
+
+
+def _serve(name: str, arguments: argparse.Namespace) -> None:
+    from sam2_cog import doors
+
+    doors.run(name, arguments.host, arguments.port, arguments.others, arguments.model)
+
+
 def _add_model(parser: argparse.ArgumentParser) -> None:
+    from sam2_cog.engine.checkpoints import CHECKPOINTS
+
     text = f"{', '.join(CHECKPOINTS)} (default: the environment variable SAM2_MODEL, else large)"
     parser.add_argument("--model", choices=list(CHECKPOINTS), metavar="NAME", help=text)
 

@@ -61,9 +61,18 @@ SEPARATE_VIDEOS = Limit(
 )
 SOUND_TRACKS = Limit("SAM2_MAX_SOUND_TRACKS", 32, "sound tracks", "sound tracks of a video")
 ARCHIVE_BYTES = Limit("SAM2_MAX_ARCHIVE_BYTES", 1 << 35, "bytes", "bytes of an archive that is written")
+JOURNAL_BYTES = Limit(
+    "SAM2_MAX_JOURNAL_BYTES", 1 << 33, "bytes", "bytes on disk from which an open session goes on after an edit"
+)
 SECONDS = Limit("SAM2_MAX_SECONDS", 24 * 3600, "seconds", "seconds that a whole prediction may take")
 STALL_SECONDS = Limit("SAM2_MAX_STALL_SECONDS", 120, "seconds", "seconds that ffmpeg may take for its next bytes")
 FFMPEG_BYTES = Limit("SAM2_MAX_FFMPEG_BYTES", 1 << 34, "bytes", "address space of each ffmpeg process")
+FETCHED_BYTES = Limit(
+    "SAM2_MAX_FETCHED_BYTES", 1 << 34, "bytes", "bytes of the videos that Label Studio's backend keeps"
+)
+FRAME_UPLOAD_BYTES = Limit(
+    "SAM2_MAX_FRAME_UPLOAD_BYTES", 1 << 30, "bytes", "bytes of a clip's frames that X-AnyLabeling sends"
+)
 
 ALL = tuple(limit for limit in list(globals().values()) if isinstance(limit, Limit))
 """In the order of the table in docs/limits.md."""

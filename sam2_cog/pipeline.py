@@ -1,22 +1,26 @@
 """The whole way from a request to a file: the only place where the stages meet."""
 
 import logging
+import os
+import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
+from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
+from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import OutputSpec, output_for
+from sam2_cog.outputs import OutputSpec, output_for, suffix_of
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompt_files import read_masks
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
-from sam2_cog.request import Request
+from sam2_cog.request import LONGEST_NAME, LONGEST_PATH, Request
 
 logger = logging.getLogger(__name__)
 
@@ -32,66 +36,116 @@ class Result:
     network_seconds: float
     paint_seconds: float
     encode_seconds: float
+    notes: tuple[str, ...] = ()
+    """What a user should know of the result, as sentences: what was lost on the way, objects that were hardly found."""
 
     @property
     def metrics(self) -> dict[str, float]:
         """The numbers by name."""
-        return {name: value for name, value in vars(self).items() if name != "path"}
+        return {name: value for name, value in vars(self).items() if name not in ("path", "notes")}
 
 
 def segment_video(
-    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path | str, progress: Progress | None = None
+    request: Request,
+    model: LoadedModel | Callable[[], LoadedModel],
+    path: Path | str,
+    progress: Progress | None = None,
+    *,
+    info: VideoInfo | None = None,
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
     model: a loaded one, or what loads it; that is called when the request has turned out to fit the video.
     path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
     progress: told after each frame; without it a log line is written about once a second.
+    info: what `probe` said of the request's video, where that was asked before.
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
-        InvalidRequest: the request does not fit the video, known before the network runs; or its time is over.
+        InvalidRequest: the request does not fit the video, or `path` the request, known before the network runs; or its
+            time is over.
         OSError: the file cannot be written.
     """
+    check_output(request, Path(path))
     try:
-        return _segment(request, model, Path(path), progress or LogProgress())
+        return _segment(request, model, Path(path), progress or LogProgress(), info)
     finally:
         give_back_freed_memory()
 
 
 def _segment(
-    request: Request, model: LoadedModel | Callable[[], LoadedModel], path: Path, progress: Progress
+    request: Request,
+    model: LoadedModel | Callable[[], LoadedModel],
+    path: Path,
+    progress: Progress,
+    info: VideoInfo | None,
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
-    info = probe(request.video, request.frame_rate)
-    objects = _parse(request, info)
+    info = info or probe(request.video, request.frame_rate)
+    objects = objects_of(request, info)
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
     clip = WatchedClip(info, _frames_to_read(request, info, objects), progress, deadline)
     probe_seconds = time.perf_counter() - begin
     loaded = model if isinstance(model, LoadedModel) else model()
+    spec = output_spec(request, info, objects, loaded.name, path)
+    tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
+    result = write_result(request, spec, clip, tracked)
+    return replace(result, decode_seconds=probe_seconds + result.decode_seconds)
+
+
+def write_result(
+    request: Request, spec: OutputSpec, clip: "WatchedClip", tracked: Generator[tuple[Frame, FrameMasks], None, None]
+) -> Result:
+    """Write the file that was asked for; what is neither decoding nor writing counts as the network's time.
+
+    tracked: the frames in order, read from `clip`, with the masks of the objects of `spec`; closed in the end.
+    """
     begin = time.perf_counter()
-    with (
-        output_for(request.output_format, _spec(request, info, objects, loaded, path)) as output,
-        closing(Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)) as tracked,
-    ):
+    with output_for(request.output_format, spec) as output, closing(tracked):
         for frame, masks in tracked:
             output.write(frame, masks.without_parts_below(request.smallest_part))
             clip.count_frame()
     network = time.perf_counter() - begin - clip.seconds - output.paint_seconds - output.encode_seconds
     return Result(
-        path,
-        info.frame_count,
-        len(objects),
-        probe_seconds + clip.seconds,
+        spec.path,
+        spec.video.frame_count,
+        len(spec.names),
+        clip.seconds,
         network,
         output.paint_seconds,
         output.encode_seconds,
+        spec.video.notes,
     )
 
 
-def _parse(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
+def check_output(request: Request, path: Path) -> None:
+    """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
+    name, folder = path.name, path.absolute().parent
+    suffix = suffix_of(request)
+    if path.suffix.lower() != suffix:
+        raise InvalidRequest(f"output: {name[:80]!r} does not end in {suffix}, which {request.output_format} needs")
+    whole = os.fsencode(path.absolute())
+    if b"\0" in whole or len(whole) >= LONGEST_PATH or max(map(len, whole.split(b"/"))) > LONGEST_NAME:
+        allowed = f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH - 1}"
+        raise InvalidRequest(f"output: {name[:40]!r}... cannot be a path: {allowed}")
+    if not folder.is_dir():
+        raise InvalidRequest(f"output: the folder {str(path.parent)!r} does not exist")
+    if path.is_dir():
+        raise InvalidRequest(f"output: {name!r} is a folder, but it must be a file")
+    for what, source in (("video itself", request.video), ("masks themselves", request.masks)):
+        if source and path.exists() and source.exists() and path.samefile(source):
+            raise InvalidRequest(f"output: {name!r} is the {what}, it must be another file")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        reason = f"nothing can be written to the folder {str(path.parent)!r}: {error.strerror}"
+        raise InvalidRequest(f"output: {reason}") from error
+
+
+def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
+    """What a request asks for in this video; raises InvalidRequest if it does not fit."""
     size = {"width": info.width, "height": info.height, "frame_count": info.frame_count}
     masks = read_masks(request.masks, request.mask_frames, **size) if request.masks else ()
     return parse_prompts(
@@ -113,9 +167,10 @@ def _frames_to_read(request: Request, info: VideoInfo, objects: tuple[ObjectProm
     return len(prompted) + backward + info.frame_count
 
 
-def _spec(
-    request: Request, info: VideoInfo, objects: tuple[ObjectPrompts, ...], model: LoadedModel, path: Path
+def output_spec(
+    request: Request, info: VideoInfo, objects: Sequence[ObjectPrompts], model_name: str, path: Path
 ) -> OutputSpec:
+    """What a request wants to be written of these objects."""
     return OutputSpec(
         path=path,
         video=info,
@@ -124,10 +179,13 @@ def _spec(
         annotation_type=request.annotation_type,
         background=request.background,
         separate_objects=request.separate_objects,
+        frame_images=request.frame_images,
         quality=request.output_quality,
         frame_interval=request.output_frame_interval,
         frame_rate=request.frame_rate,
-        model=model.name,
+        model=model_name,
+        inputs=request.inputs,
+        prompts=tuple(objects),
     )
 
 

@@ -14,10 +14,14 @@ from sam2_cog.errors import InvalidRequest, quoted, shortened
 MaskType = Literal["binary", "highlighted", "greenscreen", "cutout"]
 AnnotationType = Literal["mask", "box", "both"]
 
+FrameImages = Literal["jpg", "png", "none"]
+
 CHROMA_GREEN = (0, 255, 0)
 """Pure green, what the chroma keyers of editors look for unless told otherwise."""
 TRANSPARENT = ("mov", "webm", "png", "webp")
 """Output formats with an alpha channel."""
+OPAQUE = ("mp4", "jpg")
+"""Pictures and videos without one."""
 
 SLOWEST_FPS = 0.01
 LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on Linux
@@ -94,14 +98,21 @@ class Request:
     output_format: str = _input(
         "mp4",
         "mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a "
-        "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format.",
-        choices=("mp4", "mov", "webm", "png", "webp", "jpg"),
+        "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table; "
+        "the others are data sets of frames and masks, in a .zip, for which mask_type does not count.",
+        choices=(
+            *("mp4", "mov", "webm", "png", "webp", "jpg", "csv"),
+            *("coco", "ytvis", "yolo", "davis", "cvat", "label_studio", "x_anylabeling"),
+        ),
     )
     separate_objects: bool = _input(
         False, "One video or folder of pictures per object, in a .zip; binary archives are always so."
     )
     output_quality: int = _input(
         80, "Quality of videos, webp and jpg, from 1 (smallest file) to 100 (best picture).", low=1, high=100
+    )
+    frame_images: FrameImages = _input(
+        "jpg", "Which files a data set holds the frames in; none leaves them out.", choices=get_args(FrameImages)
     )
     output_frame_interval: int = _input(
         1, "Write every n-th frame; the sound is kept only when every frame is written.", low=1
@@ -134,7 +145,7 @@ class Request:
             raise InvalidRequest(f"mask_frames: {quoted(self.mask_frames)} chooses among masks, but there are no masks")
         if 0 < self.video_fps < SLOWEST_FPS:
             raise InvalidRequest(f"video_fps: {self.video_fps} is not allowed, it must be 0 or at least {SLOWEST_FPS}")
-        if self.mask_type == "cutout" and self.output_format not in TRANSPARENT:
+        if self.mask_type == "cutout" and self.output_format in OPAQUE:
             raise InvalidRequest(
                 f"mask_type: cutout has a transparent background, which {self.output_format} cannot hold, "
                 f"so output_format must be one of {', '.join(TRANSPARENT)}"
@@ -144,6 +155,11 @@ class Request:
     def frame_rate(self) -> Fraction | None:
         """The frame rate that was asked for, or None for the source's own."""
         return Fraction(self.video_fps).limit_denominator(1001) if self.video_fps else None
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """All inputs but the video, by name, as they were understood."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "video"}
 
     @property
     def background(self) -> tuple[int, int, int]:

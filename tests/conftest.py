@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam2_cog.engine.model import LoadedModel, load_model
+from sam2_cog.engine import tracker
+from sam2_cog.engine.checkpoints import fetch_checkpoint
+from sam2_cog.engine.model import LoadedModel, build_network, load_model, load_weights, place_network
 from tests.clips import numbered_frames, write_clip
 
 torch.set_num_threads(1)
@@ -18,6 +20,23 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def demo_model() -> LoadedModel:
     return load_model("demo", device="cpu")
+
+
+@pytest.fixture
+def small_model(at_64_pixels: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
+    """The demo model at 64 pixels: quicker, with poor masks; for what does not depend on their quality.
+
+    So few pixels are rounded otherwise in a batch than alone, which 192 and more are not: objects run one by one.
+    """
+    monkeypatch.setattr(tracker, "MAX_OBJECTS_AT_ONCE", 1)
+    return at_64_pixels
+
+
+@pytest.fixture(scope="session")
+def at_64_pixels() -> LoadedModel:
+    network = build_network("demo", image_size=64)
+    load_weights(network, fetch_checkpoint("demo"), "demo")
+    return place_network("demo", network, "cpu")
 
 
 @pytest.fixture(scope="session")

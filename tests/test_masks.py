@@ -9,15 +9,19 @@ import scipy.ndimage
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from pycocotools import mask as coco_mask
 
 from sam2_cog.masks import (
     SPECK_PERCENT,
     FrameMasks,
     ObjectMask,
     Polygon,
+    compressed_rle,
     mask_box,
+    mask_iou,
     mask_union,
     no_masks,
+    one_polygon,
     polygons,
     run_lengths,
 )
@@ -125,6 +129,33 @@ def test_run_lengths_lead_back_to_the_mask(mask: np.ndarray) -> None:
 )
 def test_run_lengths_go_down_the_columns_and_begin_with_background(rows: list[str], counts: tuple[int, ...]) -> None:
     assert run_lengths(np.array([[c == "#" for c in row] for row in rows])) == counts
+
+
+@given(any_mask)
+def test_compressed_runs_are_the_text_of_pycocotools(mask: np.ndarray) -> None:
+    theirs = coco_mask.encode(np.asfortranarray(mask.view(np.uint8)))
+    assert compressed_rle(ObjectMask.of(mask)) == theirs["counts"].decode()
+
+
+@given(any_mask, any_mask)
+def test_iou_is_the_shared_part_of_both(first: np.ndarray, second: np.ndarray) -> None:
+    a, b = (np.kron(np.resize(mask, (12, 9)), np.ones((2, 3), bool)) for mask in (first, second))
+    union = (a | b).sum()
+    assert mask_iou(ObjectMask.of(a), ObjectMask.of(b)) == ((a & b).sum() / union if union else 1)
+
+
+@given(any_mask)
+def test_one_polygon_holds_all_parts_and_all_holes(mask: np.ndarray) -> None:
+    ring = one_polygon(ObjectMask.of(mask))
+    if ring is None:
+        assert not mask.any()
+        return
+    assert len(ring) >= 3
+    canvas = np.zeros(mask.shape, np.uint8)
+    cv2.fillPoly(canvas, [ring.astype(np.int32)], 1)
+    assert not (mask & ~canvas.astype(bool)).any()
+    if cv2.connectedComponents(mask.view(np.uint8), connectivity=8)[0] == 2:
+        assert (canvas.astype(bool) == mask).all()  # nothing to join across
 
 
 def filled(parts: tuple[Polygon, ...], size: tuple[int, ...]) -> np.ndarray:

@@ -270,3 +270,62 @@ def test_a_clip_of_changing_frame_rate_keeps_its_times(run: Run, tmp_path: Path)
     times = [0, 40, 100, 250, 300]
     clip = write_clip(tmp_path / "uneven.mkv", numbered_frames(5, 64, 48), times_ms=times)
     assert probe_times(run(video=clip).path) == pytest.approx([time / 1000 for time in times], abs=0.001)
+
+
+# What may be written
+
+
+def refused_output(request: Request, path: Path | str) -> str:
+    """The sentence; no model must be asked for."""
+
+    def forbidden() -> LoadedModel:
+        raise AssertionError("a model was loaded")
+
+    with pytest.raises(InvalidRequest) as refusal:
+        segment_video(request, forbidden, path)
+    assert "\n" not in str(refusal.value) and "Errno" not in str(refusal.value) and len(str(refusal.value)) < 250
+    return str(refusal.value).removeprefix("output: ")
+
+
+def test_an_output_that_cannot_be_is_refused_before_the_work(small_clip: Path, tmp_path: Path) -> None:
+    video, archive = Request(small_clip, "[30,40]"), Request(small_clip, "[30,40]", output_format="png")
+    (tmp_path / "folder.zip").mkdir()
+    assert refused_output(archive, tmp_path / "folder.zip") == "'folder.zip' is a folder, but it must be a file"
+    assert refused_output(archive, str(tmp_path / "a.mp4")) == "'a.mp4' does not end in .zip, which png needs"
+    assert refused_output(video, tmp_path / "no" / "a.mp4") == f"the folder {str(tmp_path / 'no')!r} does not exist"
+    assert refused_output(video, tmp_path / f"{'a' * 252}.mp4").startswith(f"'{'a' * 40}'... cannot be a path: a name")
+    assert "cannot be a path" in refused_output(video, tmp_path / ("a/" * 2100) / "a.mp4")
+    assert "cannot be a path" in refused_output(video, tmp_path / "a\0.mp4")
+    assert refused_output(video, "/sys/a.mp4").startswith("nothing can be written to the folder '/sys': ")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.zip"]
+
+
+def test_the_masks_are_never_written_over(small_clip: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks.zip"
+    masks.write_bytes(b"masks")
+    sentence = refused_output(Request(small_clip, masks=masks, output_format="png"), masks)
+    assert sentence == "'masks.zip' is the masks themselves, it must be another file"
+
+
+def test_the_source_is_never_written_over(small_clip: Path, tmp_path: Path) -> None:
+    before, link = small_clip.read_bytes(), tmp_path / "link.mp4"
+    link.symlink_to(small_clip)
+    for path in (small_clip, str(small_clip), link):
+        sentence = refused_output(Request(small_clip, "[30,40]"), path)
+        assert sentence == f"{Path(path).name!r} is the video itself, it must be another file"
+    assert small_clip.read_bytes() == before
+
+
+def test_the_longest_name_there_is_can_be_written(demo_model: LoadedModel, small_clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"{'é' * 125}a.mp4"
+    assert len(path.name.encode()) == 255
+    segment_video(Request(small_clip, "[30,40]"), demo_model, str(path))
+    assert probe(path).frame_count == 6
+
+
+def test_a_folder_of_frames_is_a_clip(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, frame in enumerate(numbered_frames(3, 65, 49)):
+        Image.fromarray(frame).save(folder / f"{number}.bmp")
+    assert probe(run(video=folder).path).frame_count == 3

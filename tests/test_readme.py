@@ -5,18 +5,21 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
 
 import pytest
 
-from sam2_cog import pipeline
-from sam2_cog.__main__ import _check_output, _parser
-from sam2_cog.engine import model
+import sam2_cog
+from sam2_cog import pipeline, session
+from sam2_cog.__main__ import _parser
 from sam2_cog.engine.checkpoints import CHECKPOINTS, verify_checkpoint
+from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
+from sam2_cog.fleet.manifest import read_manifest
+from sam2_cog.masks import FrameMasks, ObjectMask
 from sam2_cog.media.video import probe
 from sam2_cog.prompt_files import read_masks
 from sam2_cog.prompts import ObjectPrompts, parse_prompts
@@ -168,7 +171,7 @@ def test_a_command_parses(call: list[str]) -> None:
 def test_a_segment_command_is_a_request_that_fits_its_clip(call: list[str]) -> None:
     arguments = _parser().parse_args(call)
     request = Request(**{name: getattr(arguments, name) for name in INPUTS})
-    _check_output(request, Path(arguments.output.name))
+    pipeline.check_output(request, Path(Path(arguments.output).name))
     assert objects_of(request)
 
 
@@ -189,25 +192,45 @@ def test_a_body_is_a_request_that_fits_its_clip(body: dict[str, Any]) -> None:
     assert objects_of(Request(**body["input"]))
 
 
-def test_the_python_example_makes_a_request_that_fits_its_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_example_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_model: LoadedModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the sample itself; with a quicker network, and into another folder."""
     (code,) = blocks("python")
-    seen: list[Request] = []
+    asked: list[str] = []
 
-    def segment(request: Request, loaded: str, path: Path) -> pipeline.Result:
-        assert loaded in CHECKPOINTS and path.suffix == ".mp4"
-        seen.append(request)
-        return pipeline.Result(path, 120, 2, 0.0, 0.0, 0.0, 0.0)
+    def load(name: str) -> LoadedModel:
+        asked.append(name)
+        return small_model
 
-    monkeypatch.setattr(model, "load_model", lambda name: name)
-    monkeypatch.setattr(pipeline, "segment_video", segment)
-    exec(compile(ast.parse(code), "README.md", "exec"), {})
-    (request,) = seen
-    assert [one.name for one in objects_of(request)] == ["red", "blue"]
+    monkeypatch.setattr(session, "load_model", load)
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    monkeypatch.chdir(tmp_path)
+    known: dict[str, Any] = {}
+    exec(compile(ast.parse(code), "README.md", "exec"), known)
+    assert asked[0] in CHECKPOINTS
+    width, height, frame_count = SAMPLE
+    assert probe(tmp_path / "birds.mp4").frame_count == frame_count
+    lines = [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [*range(frame_count), *range(60, frame_count)], "as the comments say"
+    assert known["picture"].shape == (height, width, 3) and known["red"].shape == known["blue"].shape == (height, width)
+
+
+def test_the_names_that_are_kept_are_there() -> None:
+    kept = " ".join(row[0] for row in table("| name | what it is |"))
+    assert {*re.findall(r"`(\w+)[`(]", kept)} == {*sam2_cog.__all__, "FrameMasks", "ObjectMask"} - {"Request"}
+    methods = {name for name in vars(session.Session) if not name.startswith("_")}
+    assert {*re.findall(r"`Session\.(\w+)", kept)} == methods | {"info"}
+    for row, owner in (("FrameMasks", FrameMasks), ("ObjectMask", ObjectMask)):
+        (names,) = [text for name, text in table("| name | what it is |") if name == f"`{row}`"]
+        owned = {*dir(owner), *owner.__dataclass_fields__}
+        assert {name.removesuffix("()") for name in re.findall(r"`(.*?)`", names)} <= owned
 
 
 def test_there_are_examples_of_every_kind() -> None:
     assert len(segment_commands()) >= 9
-    assert {call[0] for call in own_commands()} == {"segment", "weights", "evaluate"}
+    assert {call[0] for call in own_commands()} >= {"segment", "weights", "evaluate", "batch", "estimate"}
+    assert {call[0] for call in own_commands()} >= {"label-studio", "x-anylabeling"}
     assert cog_commands() and len(bodies()) >= 2
 
 
@@ -216,6 +239,11 @@ def test_the_sample_request_is_that_of_the_first_command() -> None:
     arguments = _parser().parse_args(segment_commands()[0])
     first = Request(**{name: getattr(arguments, name) for name in INPUTS})
     assert objects_of(Request(video=first.video, **sample)) == objects_of(first)
+
+
+def test_the_manifest_of_the_samples_can_be_carried_out() -> None:
+    jobs = read_manifest(ROOT / "samples/two_birds.csv")
+    assert [len(objects_of(replace(job.request, video=Path("samples") / job.request.video))) for job in jobs] == [1, 2]
 
 
 def test_the_samples_size_is_as_assumed_here() -> None:
@@ -275,7 +303,7 @@ def test_an_unreadable_video_is_told_in_the_words_of_the_page(tmp_path: Path) ->
 
 def test_a_wrong_suffix_is_told_in_the_words_of_the_page() -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        _check_output(Request(Path("clip.mp4"), "[1,1]", output_format="png"), Path("masks.mp4"))
+        pipeline.check_output(Request(Path("clip.mp4"), "[1,1]", output_format="png"), Path("masks.mp4"))
     assert str(refusal.value) in refusals()
 
 
@@ -314,7 +342,7 @@ def named_files() -> list[str]:
     """What stands in back quotes and looks like a file or a folder of this project."""
     spans = set(re.findall(r"`([\w./-]+)`", README))
     suffixes = (".py", ".yaml", ".toml", "/")
-    archive = ("masks/", "frames/")  # what is in an archive, not here
+    archive = ("masks/", "frames/", "images/", "JPEGImages/")  # what is in an archive, not here
     return sorted(span for span in spans if span.endswith(suffixes) and not span.startswith(archive))
 
 

@@ -48,6 +48,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "output_format": "mp4",
         "separate_objects": False,
         "output_quality": 80,
+        "frame_images": "jpg",
         "output_frame_interval": 1,
         "video_fps": 0,
         "smallest_part": 0.0,
@@ -63,7 +64,7 @@ def test_every_output_can_be_chosen() -> None:
 def test_each_choice_is_taken_and_nothing_else(name: str) -> None:
     for choice in option(name).choices:
         assert getattr(request(**{"output_format": "png", name: choice}), name) == choice
-    for other in ("", "MP4", "mask ", "none", "é" * 500):
+    for other in ("", "MP4", "mask ", "other", "é" * 500):
         message = refusal(**{name: other})
         assert message.startswith(f"{name}: ")
         assert all(choice in message for choice in option(name).choices)

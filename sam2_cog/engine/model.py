@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 from importlib.resources import as_file, files
 from pathlib import Path
+from threading import Lock
 
 import torch
 from hydra.utils import instantiate
@@ -15,6 +16,7 @@ from sam2.modeling.sam2_base import SAM2Base
 
 from sam2_cog.engine.checkpoints import chosen_model, fetch_checkpoint, find_checkpoint
 from sam2_cog.engine.host_memory import keep_freed_memory
+from sam2_cog.engine.steps import Steps
 from sam2_cog.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,20 @@ POSTPROCESSING = {  # what the official build_sam2_video_predictor(apply_postpro
 }
 
 
+class _Turn:
+    """A lock that a thread which takes it again and again leaves to another that waits."""
+
+    def __init__(self) -> None:
+        self._door, self._room = Lock(), Lock()
+
+    def __enter__(self) -> None:
+        with self._door:  # whoever waits for the room holds the door, and so comes before whoever just left
+            self._room.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._room.release()
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     """A SAM 2 network that is ready to run.
@@ -41,15 +57,26 @@ class LoadedModel:
     network: SAM2Base
     device: torch.device
     dtype: torch.dtype
+    _turn: _Turn = field(default_factory=_Turn, repr=False, compare=False)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The network's steps, with its constants."""
+        return Steps(self.network)
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
         """Run the network inside this, on the thread that runs it: no gradients, and `dtype`.
 
-        Both settings belong to the thread, so a generator must leave this before it yields.
+        One thread at a time; whoever waits comes next. The settings belong to the thread, so a generator must leave
+        this before it yields.
         """
         low_precision = self.dtype == torch.bfloat16
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision):
+        with (
+            self._turn,
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision),
+        ):
             yield
 
 

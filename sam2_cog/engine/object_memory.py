@@ -79,6 +79,12 @@ class ObjectMemory:
         self._maps[frame_index] = map_tokens
         self._pointers[frame_index] = pointer
 
+    def tracked(self, frame_index: int) -> tuple[Tensor, Tensor] | None:
+        """The map and the pointer that are remembered of a tracked frame; None of a conditioning or forgotten one."""
+        if frame_index not in self._maps:
+            return None
+        return self._maps[frame_index], self._pointers[frame_index]
+
     def forget(self, frame_index: int, start: int, *, reverse: bool) -> None:
         """Drop what no later frame reads, once `frame_index` is done in a pass that began at frame `start`.
 

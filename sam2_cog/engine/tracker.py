@@ -20,7 +20,8 @@ from sam2_cog.engine.logits import cut, fill_holes
 from sam2_cog.engine.mask_store import MaskStore
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.object_memory import Conditioning, ObjectMemory, Recall
-from sam2_cog.engine.steps import Clicks, Features, Segmentation, Steps, resize
+from sam2_cog.engine.passes import Passes
+from sam2_cog.engine.steps import Clicks, Features, Segmentation, resize
 from sam2_cog.masks import FrameMasks, no_masks
 from sam2_cog.media.video import Frame
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
@@ -34,7 +35,7 @@ BACKWARD_WINDOW = 32
 _FRAMES_PER_ENCODING = {"cuda": 4, "cpu": 1}
 """How many frames the image encoder takes at once; on a CPU a batch is no faster and delays the first mask."""
 
-_RESIZING_THREADS = 4
+RESIZING_THREADS = 4
 """A 1080p frame takes a core up to 40 ms to resize to 1024 pixels, longer than a GPU tracks it: it is done beside."""
 
 
@@ -67,16 +68,31 @@ class Tracker:
         before it get empty masks. soft: hand out the masks' logits too (`FrameMasks.soft`).
         Closing the generator stops the work and frees all of it.
         """
-        with ThreadPoolExecutor(_RESIZING_THREADS) as resizers, MaskStore() as earlier:
-            run = _Run(self._model, clip, objects, resizers, soft=soft)
+        with ThreadPoolExecutor(RESIZING_THREADS) as resizers, MaskStore() as earlier:
+            passes = Passes.of(objects, clip.frame_count, propagation)
+            run = Run(self._model, clip, objects, passes, resizers, soft=soft)
             run.condition()
-            if propagation == "both":
-                for masks in run.backward():
-                    earlier.put(masks)
+            for masks in run.backward():
+                earlier.put(masks)
             with closing(clip.read()) as frames:
-                for frame in islice(frames, run.start):
-                    yield frame, earlier.take(frame.index) if propagation == "both" else run.empty(frame.index)
+                for frame in islice(frames, passes.start):
+                    yield frame, earlier.take(frame.index) if passes.backward else run.empty(frame.index)
                 yield from run.forward(frames)
+
+
+@dataclass(frozen=True)
+class RunState:
+    """All that a run needs to go on, of a bounded size: the step that comes next, each object's memory before it."""
+
+    step: int
+    memories: tuple[ObjectMemory, ...]
+
+
+def new_memory(model: LoadedModel, clip: Clip) -> ObjectMemory:
+    """The memory of an object of which nothing is known yet."""
+    # a clip of fewer than 16 frames has fewer pointers, and the network's time code is scaled to that
+    pointer_window = min(clip.frame_count, model.network.max_obj_ptrs_in_encoder) - 1
+    return ObjectMemory(model.network.num_maskmem - 1, pointer_window)
 
 
 @dataclass(frozen=True)
@@ -97,8 +113,16 @@ class _Target:
     corrections: dict[int, FramePrompt]
 
 
-class _Run:
-    """One clip with its objects: what `Tracker.track` knows while it runs.
+def _target(prompts: ObjectPrompts, memory: ObjectMemory) -> _Target:
+    return _Target(
+        memory,
+        {prompt.frame_index: prompt for prompt in prompts.prompts},
+        {prompt.frame_index: prompt for prompt in prompts.corrections},
+    )
+
+
+class Run:
+    """One clip with its objects while they are tracked, from the first step of the passes or from a state on.
 
     Inference mode and autocast are entered for each step and left before a result is handed out, so that neither is
     ever on in the caller's code between two frames.
@@ -109,28 +133,32 @@ class _Run:
         model: LoadedModel,
         clip: Clip,
         objects: Sequence[ObjectPrompts],
+        passes: Passes,
         resizers: ThreadPoolExecutor,
+        state: RunState | None = None,
         *,
         soft: bool = False,
     ) -> None:
+        """passes: those of all objects of the clip, of which `objects` may be a part.
+        state: what an earlier run of the same objects and passes knew, which goes over to this one; without it,
+        `condition` comes first.
+        """
         self._model = model
         self._clip = clip
+        self._passes = passes
         self._resizers = resizers
         self._soft = soft
-        self._steps = Steps(model.network)
-        # a clip of fewer than 16 frames has fewer pointers, and the network's time code is scaled to that
-        self._pointer_window = min(clip.frame_count, model.network.max_obj_ptrs_in_encoder) - 1
-        self._targets = [self._target(prompts) for prompts in objects]
-        self.start = min(index for target in self._targets for index in target.prompts)
+        self._steps = model.steps
+        state = state or RunState(0, tuple(new_memory(model, clip) for _ in objects))
+        self._step = state.step
+        self._targets = [_target(*pair) for pair in zip(objects, state.memories, strict=True)]
+        self._pointer_window = self._targets[0].memory.pointer_window
         self._at_once = _FRAMES_PER_ENCODING.get(model.device.type, 1)
 
-    def _target(self, prompts: ObjectPrompts) -> _Target:
-        memory = ObjectMemory(self._model.network.num_maskmem - 1, self._pointer_window)
-        return _Target(
-            memory,
-            {prompt.frame_index: prompt for prompt in prompts.prompts},
-            {prompt.frame_index: prompt for prompt in prompts.corrections},
-        )
+    @property
+    def state(self) -> RunState:
+        """Where the run is between two steps; it changes as the run goes on."""
+        return RunState(self._step, tuple(target.memory for target in self._targets))
 
     def condition(self) -> None:
         """Encode every prompt frame, wherever it lies: frames before it read it too."""
@@ -138,24 +166,31 @@ class _Run:
             with closing(self._clip.read(index, index + 1)) as frames:
                 image = resize(next(frames).image, self._steps.image_size)
             with self._model.autocast():
-                features = self._steps.encode_frames([image])[0]
-                for target in self._targets:
-                    if index in target.prompts:
-                        target.memory.condition(index, self._prompted(features, target.prompts[index]))
+                self._condition(index, self._steps.encode_frames([image])[0])
+
+    def look(self, index: int, features: Features, *, reverse: bool) -> FrameMasks:
+        """Masks of a frame that the state's step visits, or on which every object has a prompt. Ends the run."""
+        with self._model.autocast():
+            self._condition(index, features)
+            return self._track(index, features, reverse=reverse)
+
+    def rest(self) -> Generator[FrameMasks, None, None]:
+        """Masks of every step that is left; the start of both passes comes twice, and the second time counts."""
+        yield from self.backward()
+        with closing(self._clip.read(self._passes.visit(self._step)[0])) as frames:
+            for _, masks in self.forward(frames):
+                yield masks
 
     def backward(self) -> Iterator[FrameMasks]:
-        """Masks of the frames before the start, from the last to the first; the start is tracked for its memory."""
-        if self.start == 0:
-            return
-        for stop in range(self.start + 1, 0, -BACKWARD_WINDOW):
+        """Masks of what is left of the backward pass, from the last frame to the first."""
+        begin = self._passes.turn - self._step
+        for stop in range(begin, 0, -BACKWARD_WINDOW):
             with closing(self._clip.read(max(0, stop - BACKWARD_WINDOW), stop)) as frames:
                 window = [(frame.index, image) for frame, image in self._resized(frames)]
-            for masks in self._pass(reversed(window), reverse=True):
-                if masks.frame_index < self.start:
-                    yield masks
+            yield from self._pass(reversed(window), reverse=True)
 
     def forward(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, FrameMasks]]:
-        """Each of these frames, which begin at the start, with its masks."""
+        """Each of these frames, which begin where the forward pass is, with its masks."""
         ahead: deque[Frame] = deque()
 
         def images() -> Iterator[tuple[int, np.ndarray]]:
@@ -189,6 +224,7 @@ class _Run:
             for index, _ in chunk:
                 with self._model.autocast():
                     masks = self._track(index, features.get(index), reverse=reverse)
+                self._step += 1
                 yield masks
 
     def _encode(self, chunk: Sequence[tuple[int, np.ndarray]]) -> dict[int, Features]:
@@ -208,7 +244,7 @@ class _Run:
             assert features is not None, "a frame with an object to track is always encoded"
             found |= self._track_group(index, features, group)
         for number, target in enumerate(self._targets):
-            target.memory.forget(index, self.start, reverse=reverse)
+            target.memory.forget(index, self._passes.start, reverse=reverse)
             if (output := target.memory.conditioned.get(index)) is not None:
                 found[number] = _Found(output.logits, output.iou, output.presence)
         return self._frame_masks(index, [found[number] for number in range(len(self._targets))])
@@ -252,6 +288,11 @@ class _Run:
             number: _Found(filled[row], found.iou[row], found.presence[row]) for row, (number, _) in enumerate(group)
         }
 
+    def _condition(self, index: int, features: Features) -> None:
+        for target in self._targets:
+            if index in target.prompts:
+                target.memory.condition(index, self._prompted(features, target.prompts[index]))
+
     def _prompted(self, features: Features, prompt: FramePrompt) -> Conditioning:
         """An object on a frame with a mask, a foreground click or a box: no memory is read; clicks refine a mask."""
         so_far = None
@@ -264,7 +305,7 @@ class _Run:
         return self._conditioning(features, self._steps.segment(features, fused, self._clicks(prompt), so_far))
 
     def _corrected(self, features: Features, fused: Tensor, logits: Tensor, correction: FramePrompt) -> Conditioning:
-        """A tracked object with background clicks on this frame; its mask so far guides the decoder."""
+        """A tracked object with a correction on this frame; its mask so far guides the decoder."""
         so_far = logits.clamp(-32.0, 32.0)
         return self._conditioning(features, self._steps.segment(features, fused, self._clicks(correction), so_far))
 

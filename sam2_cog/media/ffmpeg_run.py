@@ -70,7 +70,8 @@ def ffprobe(*options: str, source: str = SOURCE) -> list[str]:
 @lru_cache(maxsize=1)
 def passthrough() -> dict[str, str]:
     """The output option that neither drops nor doubles a frame: `fps_mode` since ffmpeg 5.1, `vsync` until ffmpeg 8."""
-    process = start(["ffmpeg", "-h", "long"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    silent = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = start(["ffmpeg", "-h", "long"], stdout=subprocess.PIPE, **silent)
     text = process.communicate()[0]
     return {"fps_mode" if b"-fps_mode" in text else "vsync": "passthrough"}
 
@@ -89,6 +90,17 @@ def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
             resource.prlimit(process.pid, resource.RLIMIT_CPU, (seconds, seconds + 5))
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (_OPEN_FILES,) * 2)
     return process
+
+
+@lru_cache(maxsize=1)
+def version() -> str | None:
+    """The version of ffmpeg that is installed, as it says it; None without one."""
+    try:
+        text = subprocess.run(["ffmpeg", "-version"], capture_output=True, stdin=subprocess.DEVNULL).stdout
+    except FileNotFoundError:
+        return None
+    found = re.match(rb"ffmpeg version (\S+)", text)
+    return found.group(1).decode("ascii", "replace") if found else None
 
 
 @contextmanager

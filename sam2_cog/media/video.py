@@ -119,6 +119,8 @@ def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Gen
         raise ValueError(f"frames [{start}, {stop}) of a clip of {info.frame_count}")
     if start == stop:
         return
+    if not info.path.exists():
+        raise unreadable(info.path, "is no longer there")
     images = read_images(info.path, start, stop) if info.container in IMAGE_CONTAINERS else _decode(info, start, stop)
     with closing(images):
         for index, image in enumerate(images, start):

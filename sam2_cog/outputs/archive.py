@@ -6,6 +6,7 @@ Numbers have five digits or more and go on without gaps, as editors want them; t
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ import numpy as np
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs.base import Output, OutputSpec
+from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.outputs.manifest import Manifest
 from sam2_cog.outputs.zip_file import ZipFileWriter
@@ -47,7 +49,7 @@ class Archive(Output):
     def _open(self, path: Path) -> None:
         self._zip = ZipFileWriter(path)
 
-    def _add(self, frame: Frame, masks: FrameMasks) -> None:
+    def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._zip is not None
         number = f"{self.frames_written:05d}"
         if self._exact:
@@ -59,7 +61,7 @@ class Archive(Output):
                 shown = masks.only(index) if self._folders else masks
                 suffix, content = self._encode(self._paint(frame, shown))
                 self._zip.store(f"{folder}/{number}.{suffix}", content)
-        self._manifest.add(frame, masks)
+        self._manifest.add(frame, facts)
 
     def _finish(self) -> None:
         assert self._zip is not None

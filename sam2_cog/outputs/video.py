@@ -10,6 +10,7 @@ Sound: kept when every frame is written at its own time. Packets are copied wher
 
 import logging
 from abc import abstractmethod
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ from sam2_cog.masks import FrameMasks
 from sam2_cog.media.ffmpeg_run import passthrough
 from sam2_cog.media.video import Frame, VideoInfo
 from sam2_cog.outputs.base import Output, OutputSpec
+from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.ffmpeg_writer import FfmpegWriter
 from sam2_cog.outputs.raw_matroska import stream_header
 from sam2_cog.outputs.sound import SoundRule, sound_tracks
@@ -75,7 +77,7 @@ class VideoOutput(Output):
         rate = self._rate or video.frame_rate / spec.frame_interval
         self._writer = FfmpegWriter(self._command(path), stream_header(width, height, rate, alpha=spec.transparent))
 
-    def _add(self, frame: Frame, masks: FrameMasks) -> None:
+    def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._writer is not None
         picture = self._paint(frame, masks)
         tick = self.frames_written if self._rate else int(self.spec.video.pts[frame.index]) - self._start

@@ -593,3 +593,10 @@ def test_images_of_every_mode_become_rgb(tmp_path: Path) -> None:
         info = probe(tmp_path / f"{name}.png")
         assert difference(images_of(info), expected[None]) == 0, name
         assert info.has_alpha == (name == "alpha")
+
+
+def test_a_file_that_went_away_is_said(tmp_path: Path) -> None:
+    info = probe(write_clip(tmp_path / "gone.mp4", numbered_frames(2)))
+    info.path.unlink()
+    with pytest.raises(UnreadableVideo, match=r"^video: gone.mp4 is no longer there$"):
+        next(read_frames(info))

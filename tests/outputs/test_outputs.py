@@ -1,10 +1,11 @@
 """Real files of every output kind, written from small generated clips and read back by ffprobe, OpenCV and zipfile."""
 
 import json
+import os
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sam2_cog import __version__
 from sam2_cog.masks import mask_union, no_masks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import OUTPUTS
+from sam2_cog.outputs import OUTPUTS, base
+from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.folder_names import LONGEST_BYTES, safe_names
 from sam2_cog.outputs.mp4 import COPIED_SOUND, constant_rate_factor
 from sam2_cog.painting.render import Painter, object_colour
+from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from tests.clips import CARD, LOSSLESS, children, numbered_frames, probe_times, write_clip
 from tests.outputs.written import NAMES, copy_clip, decoded, masks_of, packets, spec_for, stream, write
 
@@ -304,10 +308,18 @@ def test_quality_sets_the_size_of_lossy_pictures(output_format: str, plain: Vide
 
 def test_manifest_says_what_was_found_where(plain: VideoInfo, tmp_path: Path) -> None:
     info = replace(plain, frame_rate=Fraction(30000, 1001))
-    spec = replace(spec_for(info, tmp_path / "out.zip", mask_type="binary", frame_interval=2), model="demo")
+    click = FramePrompt(3, ((1.5, 2.0),), (1,), (0.0, 0.0, 9.0, 9.0))
+    spec = replace(
+        spec_for(info, tmp_path / "out.zip", mask_type="binary", frame_interval=2),
+        model="demo",
+        inputs={"output_quality": 80},
+        prompts=(ObjectPrompts("a/b", 0, (click,), ()), ObjectPrompts("Änne", 1, (), ())),
+    )
     with zipfile.ZipFile(write(replace(spec, names=("a/b", "Änne")), "png")) as archive:
         manifest = json.loads(archive.read("manifest.json"))
-    assert manifest["model"] == "demo"
+    assert manifest["model"] == "demo" and manifest["request"] == {"output_quality": 80}
+    assert manifest["versions"]["sam2-cog"] == __version__ and manifest["versions"]["ffmpeg"][0].isdigit()
+    clicked = {"frame": 3, "correction": False, "points": [[1.5, 2.0]], "labels": [1], "box": [0, 0, 9, 9]}
     assert manifest["video"] == {
         "name": "clip é.mkv",
         "width": 65,
@@ -318,21 +330,19 @@ def test_manifest_says_what_was_found_where(plain: VideoInfo, tmp_path: Path) ->
     }
     colours = ["#{:02x}{:02x}{:02x}".format(*object_colour(index)) for index in (0, 1)]
     assert manifest["objects"] == [
-        {"index": 0, "name": "a/b", "colour": colours[0], "folder": "masks/a_b"},
-        {"index": 1, "name": "Änne", "colour": colours[1], "folder": "masks/Änne"},
+        {"index": 0, "name": "a/b", "colour": colours[0], "folder": "masks/a_b", "prompts": [clicked]},
+        {"index": 1, "name": "Änne", "colour": colours[1], "folder": "masks/Änne", "prompts": []},
     ]
-    assert [frame["frame"] for frame in manifest["frames"]] == [0, 2, 4, 6, 8]
+    assert [(frame["number"], frame["frame"]) for frame in manifest["frames"]] == list(enumerate(range(0, 9, 2)))
     for entry in manifest["frames"]:
         found = masks_of(info, entry["frame"])
         assert entry["time_seconds"] == pytest.approx(info.frame_times[entry["frame"]], abs=1e-5)
         for index, seen in enumerate(entry["objects"]):
             box = found.objects[index].box
-            assert seen == {
-                "index": index,
-                "area": found.objects[index].area,
-                "box": None if box is None else list(box),
-                "score": pytest.approx(float(found.scores[index]), abs=1e-4),
-            }
+            assert (seen["index"], seen["area"]) == (index, found.objects[index].area)
+            assert seen["box"] == (None if box is None else list(box))
+            assert seen["score"] == pytest.approx(float(found.scores[index]), abs=1e-4)
+            assert set(seen) == {field.name for field in fields(ObjectFacts)}
     assert any(entry["objects"][1]["box"] is None for entry in manifest["frames"])
 
 
@@ -406,6 +416,32 @@ def test_nothing_stays_behind_after_an_error_or_a_cancel(
     assert target.read_text() == "an earlier result"
 
 
+@pytest.mark.parametrize("output_format", ["mp4", "png"])
+def test_of_two_runs_with_the_same_output_the_last_to_finish_wins(
+    output_format: str, plain: VideoInfo, tmp_path: Path
+) -> None:
+    spec = spec_for(plain, tmp_path / f"out{OUTPUTS[output_format].suffix}")
+    whole = write(spec, output_format).read_bytes()
+    spec.path.unlink()
+    frames = list(read_frames(plain))
+    with OUTPUTS[output_format](spec) as last:
+        with OUTPUTS[output_format](replace(spec, mask_type="binary")) as first:
+            for frame in frames:
+                for output in (first, last):
+                    output.write(frame, masks_of(plain, frame.index))
+        assert spec.path.exists() and spec.path.read_bytes() != whole
+    assert spec.path.read_bytes() == whole
+    assert list(tmp_path.iterdir()) == [spec.path]
+
+
+@pytest.mark.skipif(not os.path.ismount("/sys"), reason="needs a folder that even root cannot write to")
+def test_what_cannot_be_written_is_said_without_hidden_names(plain: VideoInfo) -> None:
+    with pytest.raises(OSError) as error, OUTPUTS["png"](spec_for(plain, Path("/sys/out.zip"))):
+        pass
+    assert str(error.value).startswith("out.zip cannot be written: ")
+    assert "Errno" not in str(error.value) and ".part" not in str(error.value)
+
+
 @pytest.mark.parametrize("output_format", OUTPUTS)
 def test_a_folder_that_does_not_exist_is_named(output_format: str, plain: VideoInfo, tmp_path: Path) -> None:
     spec = spec_for(plain, tmp_path / "missing" / "out.bin")
@@ -419,10 +455,12 @@ def test_a_folder_that_does_not_exist_is_named(output_format: str, plain: VideoI
 
 @pytest.mark.usefixtures("no_process_left")
 @pytest.mark.parametrize("output_format", ["mp4", "png"])
-def test_a_full_disk_is_said_so(output_format: str, plain: VideoInfo, tmp_path: Path) -> None:
+def test_a_full_disk_is_said_so(
+    output_format: str, plain: VideoInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (plain.height, plain.width, 3), dtype=np.uint8)
-    part = tmp_path / ".out.bin.part"
-    part.symlink_to("/dev/full")
+    monkeypatch.setattr(base, "token_hex", lambda length: "0")
+    (tmp_path / ".sam2-cog-0.part").symlink_to("/dev/full")
     with pytest.raises(OSError, match=r"^out\.bin cannot be written: .*No space left"):  # noqa: SIM117
         with OUTPUTS[output_format](spec_for(plain, tmp_path / "out.bin", quality=100)) as output:
             for frame in read_frames(plain):

@@ -1,0 +1,145 @@
+"""Many clips on one loaded model: each is fetched and scanned while the network still works on the one before."""
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sam2_cog.engine.model import LoadedModel
+from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
+from sam2_cog.fleet.manifest import Job
+from sam2_cog.fleet.status import MOST_ATTEMPTS, Event, Status
+from sam2_cog.fleet.storage import Results, fetch
+from sam2_cog.media.video import VideoInfo, probe
+from sam2_cog.pipeline import Result, segment_video
+from sam2_cog.request import Request
+
+logger = logging.getLogger(__name__)
+
+DIED = f"its process died while it was in work, {MOST_ATTEMPTS} times in a row"
+_BROKEN_DEVICE = ("illegal memory access", "device-side assert")  # CUDA's words: no call works after it
+
+Watch = Callable[[Event], None]
+"""Told the last event of each clip."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job whose video is on this machine and scanned; `folder` holds what was fetched for it."""
+
+    job: Job
+    request: Request
+    info: VideoInfo
+    folder: Path
+
+
+class DeviceBroken(RuntimeError):
+    """The GPU takes no more work from this process; another one can go on."""
+
+
+def left_to_do(jobs: Sequence[Job], status: Status, results: Results) -> list[Job]:
+    """The jobs whose result is missing, or was made from another request."""
+
+    def is_done(job: Job) -> bool:
+        event = status.last(job.name)
+        done = event is not None and event.status == "done" and event.digest == job.digest
+        return done and results.has(job.output)
+
+    return [job for job in jobs if not is_done(job)]
+
+
+def run_batch(jobs: Sequence[Job], model: LoadedModel, status: Status, results: Results, watch: Watch) -> None:
+    """Carry out the jobs one after the other, and write down what became of each.
+
+    Raises:
+        DeviceBroken: the process must be left; what is written down is true, and a new run goes on.
+    """
+    with ThreadPoolExecutor(1) as reader:
+        for job, prepared in _prepared_ahead(jobs, reader):
+            attempt = status.attempts(job.name, job.digest) + 1
+            if attempt > MOST_ATTEMPTS:
+                event = Event(job.name, "failed", job.digest, attempt - 1, error=DIED)
+                _let_go(prepared)
+            else:
+                status.add(Event(job.name, "started", job.digest, attempt))
+                event = _carry_out(job, attempt, prepared, model, results, status)
+            status.add(event)
+            watch(event)
+
+
+def carry_out(job: Job, attempt: int, prepared: Callable[[], Prepared], model: LoadedModel, results: Results) -> Event:
+    """One job from its video to its kept result, or to the sentence that says why not."""
+    begin = time.perf_counter()
+    try:
+        result = _segment(prepared(), model, results)
+    except (InvalidRequest, UnreadableVideo, OSError) as error:
+        return Event(job.name, "failed", job.digest, attempt, error=str(error))
+    except CheckpointError:
+        raise
+    except Exception as error:
+        if any(words in str(error) for words in _BROKEN_DEVICE):
+            raise DeviceBroken(f"{job.name}: {error}") from error
+        logger.exception("%s: an error that is not the request's", job.name)
+        return Event(job.name, "failed", job.digest, attempt, error=f"{type(error).__name__}: {error}".split("\n")[0])
+    seconds = round(time.perf_counter() - begin, 3)
+    output = (job.output, "", result.frames, result.objects, seconds)
+    return Event(job.name, "done", job.digest, attempt, *output)
+
+
+def _carry_out(
+    job: Job, attempt: int, prepared: "Future[Prepared]", model: LoadedModel, results: Results, status: Status
+) -> Event:
+    try:
+        return carry_out(job, attempt, prepared.result, model, results)
+    except (KeyboardInterrupt, SystemExit):
+        status.add(Event(job.name, "stopped", job.digest, attempt))
+        raise
+    finally:
+        _let_go(prepared)
+
+
+def _segment(prepared: Prepared, model: LoadedModel, results: Results) -> Result:
+    name = prepared.job.output
+    result = segment_video(prepared.request, model, results.path(name), _quiet, info=prepared.info)
+    results.keep(name)
+    return result
+
+
+def prepare(job: Job) -> Prepared:
+    """Fetch the video where that is needed, and scan it."""
+    folder = Path(tempfile.mkdtemp(prefix="sam2-cog-"))
+    try:
+        request = replace(job.request, video=fetch(job.source, folder))
+        return Prepared(job, request, probe(request.video, request.frame_rate), folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _prepared_ahead(jobs: Sequence[Job], reader: ThreadPoolExecutor) -> Iterator[tuple[Job, "Future[Prepared]"]]:
+    """Each job with its video; that of the next one is prepared meanwhile."""
+    ahead: list[tuple[Job, Future[Prepared]]] = []
+    try:
+        for job in jobs:
+            ahead.append((job, reader.submit(prepare, job)))
+            if len(ahead) > 1:
+                yield ahead.pop(0)
+        while ahead:
+            yield ahead.pop(0)
+    finally:
+        for _, prepared in ahead:
+            _let_go(prepared)
+
+
+def _let_go(prepared: "Future[Prepared]") -> None:
+    """Remove what was fetched for a job."""
+    if not prepared.cancel() and prepared.exception() is None:
+        shutil.rmtree(prepared.result().folder, ignore_errors=True)
+
+
+def _quiet(done: int, total: int) -> None:
+    """One line per clip is enough."""

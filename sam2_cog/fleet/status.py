@@ -1,0 +1,85 @@
+"""`status.jsonl`: what became of each clip, one line an event, so that a run that is started again knows what is left.
+
+A line is written whole and flushed when the event happens; the last line of a clip counts. A line that a killed
+process left half written is passed over.
+"""
+
+import fcntl
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+from sam2_cog.errors import InvalidRequest
+
+MOST_ATTEMPTS = 2
+"""A clip that was in work when its process died is tried so often in all; then it has failed."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A clip was `started`, `done`, `failed`, or `stopped` from outside, which is nobody's failure."""
+
+    id: str
+    status: str
+    digest: str
+    attempt: int
+    output: str = ""
+    error: str = ""
+    frames: int = 0
+    objects: int = 0
+    seconds: float = 0.0
+
+
+class Status:
+    """The status file of one run. Only one process may hold it: `with Status(path) as status`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: dict[str, Event] = {}
+
+    def __enter__(self) -> "Status":
+        self._file = self._path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise InvalidRequest(
+                f"output: {self._path.name} is in use by another run, wait for it or stop it"
+            ) from None
+        self._file.seek(0)
+        content = self._file.read()
+        for line in content.splitlines():
+            event = _event(line)
+            if event is not None:
+                self._last[event.id] = event
+        if content and not content.endswith(b"\n"):
+            self._file.write(b"\n")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def last(self, name: str) -> Event | None:
+        """The last event of a clip."""
+        return self._last.get(name)
+
+    def attempts(self, name: str, digest: str) -> int:
+        """How often in a row this very request was in work when its process died."""
+        event = self._last.get(name)
+        return event.attempt if event and event.status == "started" and event.digest == digest else 0
+
+    def add(self, event: Event) -> None:
+        """Write an event down for good."""
+        self._file.write(json.dumps(asdict(event), ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+        self._last[event.id] = event
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        return Event(**json.loads(line))
+    except (ValueError, TypeError):
+        return None

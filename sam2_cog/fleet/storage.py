@@ -1,0 +1,80 @@
+"""Where clips come from and results go: folders of this machine, or whatever `fsspec` opens (`s3://`, `gs://`, ...)."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sam2_cog.errors import InvalidRequest, UnreadableVideo
+
+
+def is_address(place: str) -> bool:
+    """Whether this is an address and not a path of this machine."""
+    return "://" in place
+
+
+def fetch(source: str, folder: Path) -> Path:
+    """The file of an address, copied into `folder`; a path is itself.
+
+    Raises UnreadableVideo with one sentence when it cannot be had.
+    """
+    if not is_address(source):
+        return Path(source)
+    target = folder / source.rstrip("/").rpartition("/")[2]
+    try:
+        _filesystem(source).get_file(source, str(target))
+    except Exception as error:  # each kind of store raises its own
+        raise UnreadableVideo(f"video: {source} cannot be fetched: {_reason(error)}") from error
+    return target
+
+
+class Results:
+    """The folder that results go to. A remote one is filled from a temporary folder of this machine.
+
+    `path(name)` is where to write a file, `keep(name)` makes it stay there, `has(name)` asks whether it does.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place.rstrip("/")
+        self._remote = _filesystem(place) if is_address(place) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="sam2-cog-")) if self._remote else Path(place)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, name: str) -> Path:
+        """Where this machine writes the file."""
+        return self.folder / name
+
+    def has(self, name: str) -> bool:
+        """Whether the finished file is there."""
+        return bool(self._remote.exists(f"{self._place}/{name}")) if self._remote else self.path(name).is_file()
+
+    def bring(self, name: str) -> None:
+        """Copy a remote file here, if there is one."""
+        if self._remote and self.has(name):
+            self._remote.get_file(f"{self._place}/{name}", str(self.path(name)))
+
+    def keep(self, name: str, *, move: bool = True) -> None:
+        """Put the written file where it belongs; a store takes a file whole or not at all."""
+        if self._remote:
+            self._remote.makedirs(self._place, exist_ok=True)
+            self._remote.put_file(str(self.path(name)), f"{self._place}/{name}")
+            if move:
+                self.path(name).unlink()
+
+    def close(self) -> None:
+        """Remove what is only a copy."""
+        if self._remote:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _filesystem(place: str) -> Any:
+    import fsspec
+
+    try:
+        return fsspec.core.url_to_fs(place)[0]
+    except (ImportError, ValueError) as error:
+        raise InvalidRequest(f"{place}: this kind of address cannot be used: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,286 @@
+"""One open clip that somebody edits: click, look, track, correct, track on from there, take the result.
+
+What a session shows after `track` equals a fresh run of the same prompts, bit for bit on the CPU, whatever was tracked,
+broken off or changed before. It is quick all the same: an object is tracked again only from the first step that its
+edit changes (see `engine/journal.py`), and what an undo brings back is not tracked at all.
+"""
+
+import shutil
+import tempfile
+from collections import OrderedDict
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+
+import numpy as np
+
+from sam2_cog.engine.host_memory import give_back_freed_memory
+from sam2_cog.engine.incremental import IncrementalTracker, Tracks
+from sam2_cog.engine.model import LoadedModel, load_model
+from sam2_cog.engine.passes import Passes
+from sam2_cog.engine.steps import Features, resize
+from sam2_cog.engine.tracker import Clip, Tracker
+from sam2_cog.errors import InvalidRequest
+from sam2_cog.limits import JOURNAL_BYTES, Deadline
+from sam2_cog.masks import FrameMasks, joined, no_masks
+from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
+from sam2_cog.media.frame_reader import FrameReader
+from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
+from sam2_cog.pipeline import Result, WatchedClip, check_output, objects_of, output_spec, write_result
+from sam2_cog.progress import LogProgress, Progress
+from sam2_cog.prompt_files import read_masks
+from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
+from sam2_cog.request import Request
+
+FEATURES_KEPT = 8
+"""Encoded frames that are kept for the next click on them: 16 MiB each with the official networks."""
+
+
+class Session:
+    """One clip with its model; a context manager.
+
+    Safe in several threads: the network is taken for one step at a time, so that `preview` answers while another thread
+    tracks. Objects are what `parse` gives. A frame that the clip does not have, objects that do not fit it, and the use
+    of a closed session are refused with InvalidRequest, in one sentence.
+    """
+
+    def __init__(
+        self, video: Path | str, model: LoadedModel | str | None = None, *, frame_rate: Fraction | None = None
+    ) -> None:
+        """video: what `Request.video` may be. model: a loaded one, or a name as in `load_model`.
+        frame_rate: frames a second of a zip or a folder of frames, 24 unless given.
+
+        Raises:
+            UnreadableVideo: the video cannot be decoded.
+            CheckpointError: the model cannot be loaded.
+        """
+        self.info: VideoInfo = probe(video, frame_rate)
+        self._model = model if isinstance(model, LoadedModel) else load_model(model)
+        self._clip = _FileClip(self.info)
+        self._pictures = FrameReader(self.info)
+        room = shutil.disk_usage(tempfile.gettempdir()).free // 2
+        self._tracker = IncrementalTracker(self._model, self._clip, min(JOURNAL_BYTES.value, room))
+        self._tracks: Tracks | None = None
+        self._features: OrderedDict[int, Features] = OrderedDict()
+        self._features_lock = Lock()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything; what still tracks in another thread is refused its next step."""
+        self._tracker.close()
+        self._pictures.close()
+        with self._features_lock:
+            self._features.clear()
+        give_back_freed_memory()
+
+    def parse(
+        self,
+        click_coordinates: str,
+        click_labels: str = "1",
+        click_frames: str = "0",
+        click_object_ids: str = "",
+        click_corrections: str = "0",
+        propagation: str = "both",
+        masks: Path | str | None = None,
+        mask_frames: str = "",
+    ) -> tuple[ObjectPrompts, ...]:
+        """The prompts of a request as objects in this clip; InvalidRequest with the request's own sentence."""
+        size = {"width": self.info.width, "height": self.info.height, "frame_count": self.info.frame_count}
+        return parse_prompts(
+            click_coordinates,
+            click_labels,
+            click_frames,
+            click_object_ids,
+            click_corrections,
+            **size,
+            propagation=propagation,
+            from_files=read_masks(Path(masks), mask_frames, **size) if masks else (),
+        )
+
+    def picture(self, frame: int) -> np.ndarray:
+        """The (H, W, 3) uint8 RGB picture of a frame, read-only; the next frames and the last few come quickly."""
+        self._check_frame(frame)
+        return self._pictures.read(frame)
+
+    def warm(self, frame: int) -> None:
+        """Encode a frame ahead of the first click on it."""
+        self._check_frame(frame)
+        self._encoded(frame)
+
+    def preview(self, objects: Sequence[ObjectPrompts], frame: int, propagation: str = "both") -> FrameMasks:
+        """The masks of these objects on one frame, as tracking would find them so far as this frame alone tells.
+
+        Exact where an object has a prompt on the frame, and where it was tracked up to there with what it is told now;
+        else it is what was found last for an object of its name, or an empty mask.
+        """
+        self._check_frame(frame)
+        if not objects:
+            return no_masks(frame, 0, (self.info.height, self.info.width))
+        passes = self._passes(objects, propagation)
+        return joined([self._tracker.preview(one, passes, frame, self._encoded) for one in objects])
+
+    def track(self, objects: Sequence[ObjectPrompts], propagation: str = "both") -> Generator[FrameMasks, None, None]:
+        """Find what is stale; yield each frame with the masks of all objects as soon as it is found.
+
+        Frames before the start come first, from the last to the first, then the others in order. Closing the generator
+        breaks off; the next call goes on from there.
+        """
+        self._tracks = self._tracker.begin(objects, self._passes(objects, propagation))
+        return self._tracker.advance(self._tracks)
+
+    def stale(self, objects: Sequence[ObjectPrompts], propagation: str = "both") -> dict[str, int]:
+        """Name -> the first frame whose masks `track` would find; an object that is up to date is not in it."""
+        if not objects:
+            return {}
+        passes = self._passes(objects, propagation)
+        known = {one.name: self._tracker.known_steps(one, passes) for one in objects}
+        return {name: passes.unsettled(steps) for name, steps in known.items() if steps < len(passes)}
+
+    def masks(self, frame: int) -> FrameMasks | None:
+        """The masks of the objects tracked last on a frame; None while nothing of it was found.
+
+        Where an object is still stale it has what was found last under its name, or an empty mask.
+        """
+        self._check_frame(frame)
+        return self._tracker.masks(self._tracks, frame) if self._tracks else None
+
+    def results(self) -> Generator[tuple[Frame, FrameMasks], None, None]:
+        """Every frame of the clip, in order, with the masks of the objects tracked last; the network does not run."""
+        tracks = self._tracks
+        if tracks is None or not tracks.complete:
+            raise InvalidRequest("objects: they are not tracked to the end yet, so their results are not whole")
+        return self._results(tracks, self._clip)
+
+    def write(self, request: Request, path: Path | str, progress: Progress | None = None) -> Result:
+        """Write what a request for this clip asks for, as `segment_video` would; only what is stale is tracked first.
+
+        What is made of the masks' logits (`Request.wants_logits`) is tracked afresh where there was no room for them.
+
+        Raises:
+            InvalidRequest: the request is for another clip, or does not fit this one.
+            UnreadableVideo: the file changed since it was opened.
+            OSError: the result cannot be written.
+        """
+        if request.video.absolute() != self.info.path:
+            other, own = request.video.name, self.info.path.name
+            raise InvalidRequest(f"video: {other} is not the clip of this session, which is {own}")
+        check_output(request, Path(path))
+        of_images = self.info.container in IMAGE_CONTAINERS
+        info = probe(self.info.path, request.frame_rate) if of_images else self.info
+        objects = objects_of(request, info)
+        passes = self._passes(objects, request.propagation)
+        frames = self._tracker.frames_to_track(objects, passes) + info.frame_count
+        clip = WatchedClip(info, frames, progress or LogProgress(), Deadline())
+        spec = output_spec(request, info, objects, self._model.name, Path(path))
+        self._tracks = self._tracker.begin(objects, passes)
+        return write_result(request, spec, clip, self._finished(self._tracks, clip, request, info))
+
+    def _finished(
+        self, tracks: Tracks, clip: WatchedClip, request: Request, info: VideoInfo
+    ) -> Generator[tuple[Frame, FrameMasks], None, None]:
+        with closing(self._tracker.advance(tracks)) as found:
+            for _ in found:
+                clip.count_frame()
+        if request.wants_logits and not tracks.has_logits:
+            yield from Tracker(self._model).track(_FileClip(info), tracks.objects, request.propagation, soft=True)
+        else:
+            yield from self._results(tracks, clip, soft=request.wants_logits)
+
+    def _results(
+        self, tracks: Tracks, clip: Clip, *, soft: bool = False
+    ) -> Generator[tuple[Frame, FrameMasks], None, None]:
+        with closing(clip.read()) as frames:
+            for frame in frames:
+                masks = self._tracker.masks(tracks, frame.index, soft=soft)
+                assert masks is not None, "the tracks are complete"
+                yield frame, masks
+
+    def _encoded(self, frame: int) -> Features:
+        with self._features_lock:
+            if frame in self._features:
+                self._features.move_to_end(frame)
+                return self._features[frame]
+        image = resize(self._pictures.read(frame), self._model.steps.image_size)
+        with self._model.autocast():
+            (features,) = self._model.steps.encode_frames([image])
+        with self._features_lock:
+            self._features[frame] = features
+            if len(self._features) > FEATURES_KEPT:
+                self._features.popitem(last=False)
+        return features
+
+    def _passes(self, objects: Sequence[ObjectPrompts], propagation: str) -> Passes:
+        _check_objects(objects, self.info)
+        if propagation not in PROPAGATIONS:
+            raise InvalidRequest(f"propagation: {propagation!r} is not one of {', '.join(PROPAGATIONS)}")
+        return Passes.of(objects, self.info.frame_count, propagation)
+
+    def _check_frame(self, frame: int) -> None:
+        count = self.info.frame_count
+        if not 0 <= frame < count:
+            raise InvalidRequest(f"frame: {frame} is not a frame of this video, which has frames 0 to {count - 1}")
+
+
+@dataclass(frozen=True)
+class _FileClip:
+    """A probed file as a tracker reads it."""
+
+    info: VideoInfo
+
+    @property
+    def width(self) -> int:
+        return self.info.width
+
+    @property
+    def height(self) -> int:
+        return self.info.height
+
+    @property
+    def frame_count(self) -> int:
+        return self.info.frame_count
+
+    def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
+        return read_frames(self.info, start, stop)
+
+
+def _check_objects(objects: Sequence[ObjectPrompts], info: VideoInfo) -> None:
+    """Objects that did not come from `Session.parse` of this clip may be anything."""
+    if not objects:
+        raise InvalidRequest("objects: there is none, but at least one is needed")
+    names = [one.name for one in objects]
+    for one in objects:
+        if names.count(one.name) > 1:
+            raise InvalidRequest(f"objects: {names.count(one.name)} are named {one.name!r}, each needs its own name")
+        if not one.prompts:
+            raise InvalidRequest(f"objects: {one.name!r} has no foreground click, box or mask to begin with")
+        for prompt in (*one.prompts, *one.corrections):
+            _check_prompt(one.name, prompt, info)
+
+
+def _check_prompt(name: str, prompt: FramePrompt, info: VideoInfo) -> None:
+    if not 0 <= prompt.frame_index < info.frame_count:
+        last = info.frame_count - 1
+        raise InvalidRequest(
+            f"objects: {name!r} is clicked on frame {prompt.frame_index}, but the video has frames 0 to {last}"
+        )
+    if prompt.mask and prompt.mask.size != (info.height, info.width):
+        height, width = prompt.mask.size
+        raise InvalidRequest(
+            f"objects: {name!r} has a mask of {width}x{height}, but the video is {info.width}x{info.height}"
+        )
+    for x, y in prompt.points:
+        if not (0 <= x < info.width and 0 <= y < info.height):
+            raise InvalidRequest(
+                f"objects: {name!r} is clicked at [{x:g}, {y:g}], but the video is {info.width}x{info.height}"
+            )

@@ -1,0 +1,176 @@
+"""Many clips on one model: what is done, what has failed and why, and what a second run still does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sam2_cog.engine.model import LoadedModel
+from sam2_cog.fleet import batch
+from sam2_cog.fleet.batch import DIED, DeviceBroken, left_to_do, run_batch
+from sam2_cog.fleet.manifest import read_manifest
+from sam2_cog.fleet.status import Event, Status
+from sam2_cog.fleet.storage import Results
+from sam2_cog.pipeline import segment_video
+from sam2_cog.request import Request
+from tests.clips import encode_image, numbered_frames, write_clip
+
+Rows = list[dict[str, Any]]
+Run = Callable[[Rows], list[Event]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, demo_model: LoadedModel) -> Run:
+    """Carry out rows in the test's own folder, with results in `out`; returns the last event of each clip."""
+
+    def run_rows(rows: Rows) -> list[Event]:
+        manifest = tmp_path / "jobs.jsonl"
+        manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        results, events = Results(str(tmp_path / "out")), list[Event]()
+        with Status(results.path("status.jsonl")) as status:
+            jobs = left_to_do(read_manifest(manifest), status, results)
+            run_batch(jobs, demo_model, status, results, events.append)
+        return events
+
+    return run_rows
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Rows:
+    """Two images and a clip of three frames."""
+    for number, image in enumerate(numbered_frames(2, 64, 48)):
+        (tmp_path / f"image_{number}.png").write_bytes(encode_image(image))
+    write_clip(tmp_path / "clip.mp4", numbered_frames(3, 64, 48))
+    return [{"video": name, "click_coordinates": "[30,20]"} for name in ("image_0.png", "clip.mp4", "image_1.png")]
+
+
+def test_the_results_are_those_of_single_runs_byte_for_byte(
+    run: Run, rows: Rows, tmp_path: Path, demo_model: LoadedModel
+) -> None:
+    events = run([row | {"output_format": "png"} for row in rows])
+    assert [(event.id, event.status, event.frames) for event in events] == [
+        ("image_0", "done", 1),
+        ("clip", "done", 3),
+        ("image_1", "done", 1),
+    ]
+    alone = tmp_path / "alone.zip"
+    segment_video(Request(tmp_path / "clip.mp4", "[30,20]", output_format="png"), demo_model, alone)
+    assert (tmp_path / "out/clip.zip").read_bytes() == alone.read_bytes()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "clip.zip",
+        "image_0.zip",
+        "image_1.zip",
+        "status.jsonl",
+    ]
+
+
+def test_a_bad_row_fails_with_its_sentence_and_the_others_are_done(run: Run, rows: Rows, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_text("no video")
+    bad = [
+        {"video": "broken.mp4", "click_coordinates": "[30,20]"},
+        {"id": "outside", "video": "clip.mp4", "click_coordinates": "[300,20]"},
+        {"id": "gone", "video": "gone.mp4", "click_coordinates": "[30,20]"},
+    ]
+    events = {event.id: event for event in run(bad + rows)}
+    assert "broken.mp4 cannot be read" in events["broken"].error
+    assert "point 1 is at [300, 20]" in events["outside"].error
+    assert "gone.mp4 does not exist" in events["gone"].error
+    assert [event.status for event in events.values()] == ["failed"] * 3 + ["done"] * 3
+
+
+def test_run_again_only_what_is_missing_or_changed_or_failed_runs(run: Run, rows: Rows, tmp_path: Path) -> None:
+    failing = {"id": "outside", "video": "clip.mp4", "click_coordinates": "[300,20]"}
+    assert len(run([*rows, failing])) == 4
+    assert [event.id for event in run([*rows, failing])] == ["outside"]
+    (tmp_path / "out/clip.mp4").unlink()
+    changed = rows[2] | {"output_quality": 20}
+    assert {event.id for event in run([rows[0], rows[1], changed])} == {"clip", "image_1"}
+    assert run([rows[0], rows[1], changed]) == []
+
+
+def test_a_clip_whose_process_died_is_tried_once_more_and_then_has_failed(run: Run, rows: Rows, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "jobs.jsonl").write_text(json.dumps(rows[1]) + "\n")
+    (job,) = read_manifest(tmp_path / "jobs.jsonl")
+    with Status(tmp_path / "out/status.jsonl") as status:
+        status.add(Event(job.name, "started", job.digest, 1))
+    with (tmp_path / "out/status.jsonl").open("ab") as file:
+        file.write(b'{"id": "clip", "sta')  # what a killed process leaves
+    with Status(tmp_path / "out/status.jsonl") as status:
+        assert status.attempts("clip", job.digest) == 1
+        status.add(Event(job.name, "started", job.digest, 2))
+    (event,) = run(rows[1:2])
+    assert (event.status, event.error) == ("failed", DIED)
+    assert [event.status for event in run(rows[1:2])] == ["done"], "a run that somebody starts anew tries again"
+
+
+def test_an_error_of_our_own_is_a_failed_clip_and_a_broken_gpu_ends_the_process(
+    run: Run, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(batch, "segment_video", fail)
+    message = "something odd\nand more"
+    assert [event.error for event in run(rows)] == ["RuntimeError: something odd"] * 3
+    message = "CUDA error: device-side assert triggered"
+    with pytest.raises(DeviceBroken):
+        run(rows)
+
+
+def test_a_second_run_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with Status(tmp_path / "status.jsonl"), pytest.raises(Exception, match="in use by another run"):
+        Status(tmp_path / "status.jsonl").__enter__()
+
+
+def test_clips_and_results_may_be_at_addresses(rows: Rows, tmp_path: Path, demo_model: LoadedModel) -> None:
+    """`memory://` is a store of fsspec like any other."""
+    import fsspec
+
+    store = fsspec.filesystem("memory")
+    store.put_file(str(tmp_path / "clip.mp4"), "memory://clips/clip.mp4")
+    manifest = tmp_path / "jobs.jsonl"
+    found = {"video": "memory://clips/clip.mp4", "click_coordinates": "[30,20]"}
+    missing = found | {"video": "memory://clips/gone.mp4"}
+    manifest.write_text(json.dumps(found) + "\n" + json.dumps(missing))
+    results, events = Results("memory://results/one"), list[Event]()
+    try:
+        with Status(results.path("status.jsonl")) as status:
+            run_batch(read_manifest(manifest), demo_model, status, results, events.append)
+            assert [event.status for event in events] == ["done", "failed"]
+            assert "memory://clips/gone.mp4 cannot be fetched" in events[1].error
+            assert [job.name for job in left_to_do(read_manifest(manifest), status, results)] == ["gone"]
+        assert store.exists("memory://results/one/clip.mp4")
+    finally:
+        results.close()
+    assert not results.folder.exists()
+
+
+def test_a_killed_run_loses_the_clip_in_work_alone(rows: Rows, tmp_path: Path) -> None:
+    """The command line, SIGKILL in the middle, and the same command again."""
+    write_clip(tmp_path / "long.mp4", numbered_frames(250, 64, 48))
+    jobs = [rows[0], {"video": "long.mp4", "click_coordinates": "[30,20]"}, rows[2]]
+    (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in jobs))
+    arguments = ["batch", "jobs.jsonl", "--output", "out", "--model", "demo"]
+    command = [sys.executable, "-m", "sam2_cog", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
+        status = tmp_path / "out/status.jsonl"
+        end = time.monotonic() + 120
+        while not (status.exists() and b'"long", "status": "started"' in status.read_bytes()):
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert "done 2, failed 0, done before 1" in again.stdout
+    events = [json.loads(line) for line in status.read_text().splitlines()]
+    done = [(event["id"], event["attempt"]) for event in events if event["status"] == "done"]
+    assert done == [("image_0", 1), ("long", 2), ("image_1", 1)]

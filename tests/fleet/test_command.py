@@ -1,0 +1,62 @@
+"""`sam2-cog batch` and `estimate` as they are called."""
+
+from pathlib import Path
+
+import pytest
+
+from sam2_cog.__main__ import main
+from tests.clips import numbered_frames, write_clip
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    write_clip(tmp_path / "clip.mp4", numbered_frames(3, 64, 48))
+    path = tmp_path / "jobs.csv"
+    path.write_text('id,video,click_coordinates\none,clip.mp4,"[30,20]"\ntwo,clip.mp4,"[300,20]"\n')
+    return path
+
+
+def test_exit_codes_say_whether_all_is_done(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["batch", str(manifest), "--output", str(tmp_path / "out"), "--model", "demo"]
+    assert main(arguments) == 1
+    said = capsys.readouterr().out
+    assert "one: 3 frames, 1 objects" in said and "done 1, failed 1, done before 0; 3 frames" in said
+    assert "  failed: two: click_coordinates: point 1 is at [300, 20]" in said
+    manifest.write_text(manifest.read_text().replace("[300,20]", "[31,20]"))
+    assert main(arguments) == 0
+    assert main(arguments) == 0
+    assert "done 0, failed 0, done before 2" in capsys.readouterr().out
+
+
+def test_a_manifest_that_is_refused_starts_nothing(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest.write_text("video,clicks\nclip.mp4,1\n")
+    assert main(["batch", str(manifest), "--output", str(tmp_path / "out")]) == 2
+    assert "a column 'clicks'" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("shard", ["2/2", "1", "-1/3", "a/b", "0/0"])
+def test_a_shard_that_is_none_is_refused(manifest: Path, shard: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["batch", str(manifest), "--output", "out", f"--shard={shard}"])
+    assert ended.value.code == 2 and "is not I/N" in capsys.readouterr().err
+
+
+def test_shards_write_files_of_their_own(manifest: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    codes = {
+        main(["batch", str(manifest), "--output", str(out), "--model", "demo", "--shard", f"{i}/2"]) for i in (0, 1)
+    }
+    assert codes <= {0, 1} and 1 in codes
+    assert {path.name for path in out.iterdir()} == {"one.mp4", "status-0-of-2.jsonl", "status-1-of-2.jsonl"}
+
+
+def test_a_cost_is_read_off_the_headers(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = manifest.read_text().replace('"[300,20]"', '"[30,20],[1,2]"') + 'gone,gone.mp4,"[1,1]"\n'
+    manifest.write_text(text)
+    assert main(["estimate", str(manifest), "--price-per-hour", "3600", "--fps", "10"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["clips", "2"] and lines[1] == ["frames", "6"] and lines[2] == ["object", "frames", "9"]
+    assert lines[4] == ["price", f"{3 / 10 + 3 / 10 * 1.25:.2f}"]
+    assert "gone.mp4 does not exist" in " ".join(lines[5])

@@ -1,0 +1,315 @@
+"""One open clip: what people do with it, from a file to a file."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sam2_cog
+from sam2_cog.engine.model import LoadedModel
+from sam2_cog.engine.tracker import Tracker
+from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
+from sam2_cog.masks import FrameMasks, ObjectMask
+from sam2_cog.media.video import read_frames
+from sam2_cog.outputs import OUTPUTS
+from sam2_cog.pipeline import segment_video
+from sam2_cog.prompts import FramePrompt, ObjectPrompts
+from sam2_cog.request import Request
+from sam2_cog.session import FEATURES_KEPT, Session, _FileClip
+from tests.clips import children, frame_number, frame_zip, numbered_frames, write_clip
+
+CLICKS: dict[str, str] = {
+    "click_coordinates": "[30,40],[60,50]",
+    "click_frames": "2,0",
+    "click_object_ids": "red,blue",
+}
+CORRECTED: dict[str, str] = {
+    "click_coordinates": "[30,40],[60,50],[10,10]",
+    "click_frames": "2,0,4",
+    "click_object_ids": "red,blue,red",
+    "click_corrections": "0,0,1",
+}
+FRAMES = 6
+
+
+@pytest.fixture
+def session(small_model: LoadedModel, small_clip: Path) -> Iterator[Session]:
+    with Session(small_clip, small_model) as opened:
+        yield opened
+
+
+def tracked(session: Session, strings: dict[str, str], **more: str) -> list[int]:
+    return [masks.frame_index for masks in session.track(session.parse(**strings), **more)]
+
+
+def assert_as_a_fresh_run(session: Session, strings: dict[str, str], propagation: str = "both") -> None:
+    objects = session.parse(**strings)
+    for frame, expected in Tracker(session._model).track(_FileClip(session.info), objects, propagation):
+        found = session.masks(frame.index)
+        assert found is not None and found.frame_index == frame.index
+        assert found.objects == expected.objects and np.array_equal(found.scores, expected.scores)
+
+
+def test_it_is_what_the_package_offers() -> None:
+    assert sam2_cog.Session is Session
+    assert (Path(sam2_cog.__file__).parent / "py.typed").exists()
+    with pytest.raises(AttributeError, match="Sessions"):
+        _ = sam2_cog.Sessions
+
+
+def test_the_package_is_light_until_it_is_asked_for() -> None:
+    code = "import sys, sam2_cog; assert 'torch' not in sys.modules and 'numpy' not in sys.modules; sam2_cog.Session"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_click_track_correct_and_undo(session: Session) -> None:
+    first = session.parse(**CLICKS)
+    assert session.masks(3) is None
+    assert session.stale(first) == {"red": 0, "blue": 0}
+    assert tracked(session, CLICKS) == list(range(FRAMES))
+    assert session.stale(first) == {}
+    assert_as_a_fresh_run(session, CLICKS)
+    assert session.stale(session.parse(**CORRECTED)) == {"red": 4}
+    early = session.preview(session.parse(**CORRECTED), 4)
+    assert tracked(session, CORRECTED) == [4, 5]
+    assert_as_a_fresh_run(session, CORRECTED)
+    corrected = session.masks(4)
+    assert corrected is not None and corrected.objects == early.objects
+    assert tracked(session, CLICKS) == []
+    assert_as_a_fresh_run(session, CLICKS)
+
+
+def test_forward_leaves_the_frames_before_the_start_empty(session: Session) -> None:
+    strings = CLICKS | {"click_frames": "2,3"}
+    assert tracked(session, strings, propagation="forward") == [2, 3, 4, 5]
+    assert_as_a_fresh_run(session, strings, "forward")
+    objects = session.parse(**strings)
+    assert session.stale(objects, "forward") == {}
+    assert session.stale(objects, "both") == {"red": 0, "blue": 0}
+
+
+def test_results_are_the_whole_clip_in_order_without_the_network(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracked(session, CLICKS)
+    monkeypatch.setattr(session._model.network, "forward_image", None)
+    for number, (frame, masks) in enumerate(session.results()):
+        assert frame_number(frame.image) == frame.index == masks.frame_index == number
+        assert masks.array().shape == (2, 64, 96)
+    assert number == FRAMES - 1
+
+
+@pytest.mark.parametrize("output_format", ["mp4", "png"])
+@pytest.mark.parametrize("done", [0, 2, 100])
+def test_what_is_written_is_what_a_request_gives(
+    session: Session, tmp_path: Path, output_format: str, done: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(session.info.path, **CORRECTED, output_format=output_format)  # type: ignore[arg-type]
+    suffix = OUTPUTS[output_format].suffix
+    expected = segment_video(request, session._model, tmp_path / f"fresh{suffix}", lambda *_: None)
+    with closing(session.track(session.parse(**CORRECTED))) as masks:
+        list(islice(masks, done))
+    told: list[tuple[int, int]] = []
+    result = session.write(request, tmp_path / f"result{suffix}", lambda *counts: told.append(counts))
+    left = max(0, FRAMES - done)
+    assert told == [(number, left + FRAMES) for number in range(1, left + FRAMES + 1)]
+    assert result.path.read_bytes() == expected.path.read_bytes()
+    assert (result.frames, result.objects) == (FRAMES, 2)
+    assert_as_a_fresh_run(session, CORRECTED)
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_what_needs_the_logits_is_written_too(
+    small_model: LoadedModel, small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: bool
+) -> None:
+    """Without the network where there is room for them, with it where there is none."""
+    if not room:
+        monkeypatch.setenv("SAM2_MAX_JOURNAL_BYTES", "1000")
+    session = Session(small_clip, small_model)
+    tracked(session, CLICKS)
+    assert session._tracks is not None and session._tracks.has_logits == room
+    request = Request(session.info.path, **CLICKS, mask_type="cutout", output_format="png")  # type: ignore[arg-type]
+    assert request.wants_logits
+    segment_video(request, session._model, tmp_path / "fresh.zip", lambda *_: None)
+    if room:
+        monkeypatch.setattr(small_model.network, "forward_image", None)
+    told: list[tuple[int, int]] = []
+    session.write(request, tmp_path / "result.zip", lambda *counts: told.append(counts))
+    session.close()
+    assert told == [(number, FRAMES) for number in range(1, FRAMES + 1)]
+    assert (tmp_path / "result.zip").read_bytes() == (tmp_path / "fresh.zip").read_bytes()
+
+
+def test_a_zip_of_frames_is_written_at_the_rate_that_is_asked_for(small_model: LoadedModel, tmp_path: Path) -> None:
+    path = frame_zip(tmp_path / "frames.zip", numbered_frames(3))
+    request = Request(path, "[20,40]", video_fps=12)
+    with Session(path, small_model) as session:
+        session.write(request, tmp_path / "result.mp4", lambda *_: None)
+        assert session.info.frame_rate == 24
+    segment_video(request, small_model, tmp_path / "fresh.mp4", lambda *_: None)
+    assert (tmp_path / "result.mp4").read_bytes() == (tmp_path / "fresh.mp4").read_bytes()
+
+
+def test_pictures_are_the_frames_of_the_clip(session: Session) -> None:
+    for index in (0, 1, 5, 2):
+        (frame,) = read_frames(session.info, index, index + 1)
+        assert np.array_equal(session.picture(index), frame.image)
+
+
+def test_encoded_frames_are_kept_and_few(
+    small_model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", numbered_frames(12))
+    with Session(clip, small_model) as session:
+        objects = session.parse("[20,40]", click_frames="3")
+        for frame in range(12):
+            session.warm(frame)
+        assert len(session._features) == FEATURES_KEPT
+        session.warm(3)
+        monkeypatch.setattr(small_model.network, "forward_image", None)
+        assert session.preview(objects, 3).objects[0].size == (48, 64)
+
+
+def test_a_preview_of_no_object_is_empty(session: Session) -> None:
+    assert session.preview((), 2).objects == () and session.stale(()) == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda s: s.picture(6), "frame: 6 is not a frame of this video, which has frames 0 to 5"),
+        (lambda s: s.masks(-1), "frame: -1 is not a frame of this video, which has frames 0 to 5"),
+        (lambda s: s.preview(s.parse(**CLICKS), 99), "frame: 99 is not a frame of this video, which has frames 0 to 5"),
+        (lambda s: s.warm(6), "frame: 6 is not a frame of this video, which has frames 0 to 5"),
+        (lambda s: s.parse("[96,0]"), "click_coordinates: point 1 is at [96, 0], but the video is 96x64"),
+        (lambda s: s.track(()), "objects: there is none, but at least one is needed"),
+        (lambda s: s.track(s.parse("[1,1]"), "back"), "propagation: 'back' is not one of both, forward"),
+        (lambda s: s.track(s.parse("[1,1]") * 2), "objects: 2 are named 'object_1', each needs its own name"),
+        (lambda s: s.track([thing()]), "objects: 'thing' has no foreground click, box or mask to begin with"),
+        (lambda s: s.stale([thing(9)]), "objects: 'thing' is clicked on frame 9, but the video has frames 0 to 5"),
+        (lambda s: s.track([thing(0, 97)]), "objects: 'thing' is clicked at [97, 2], but the video is 96x64"),
+        (
+            lambda s: s.track([wrongly_masked()]),
+            "objects: 'thing' has a mask of 9x6, but the video is 96x64",
+        ),
+        (lambda s: s.parse("", masks="none.zip"), "masks: none.zip does not exist"),
+        (lambda s: s.results(), "objects: they are not tracked to the end yet, so their results are not whole"),
+        (
+            lambda s: s.write(Request(Path("other.mp4"), "[1,1]"), Path("result.mp4")),
+            "video: other.mp4 is not the clip of this session, which is small.mp4",
+        ),
+        (
+            lambda s: s.write(Request(s.info.path, "[1,1]", click_frames="9"), Path("result.mp4")),
+            "click_frames: point 1 is on frame 9, but the video has frames 0 to 5",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(session: Session, call: Any, sentence: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        call(session)
+    assert str(refusal.value).startswith(sentence) and "\n" not in str(refusal.value)
+
+
+def thing(frame: int | None = None, x: float = 1.0) -> ObjectPrompts:
+    prompts = () if frame is None else (FramePrompt(frame, ((x, 2.0),), (1,), None),)
+    return ObjectPrompts("thing", 0, prompts, ())
+
+
+def wrongly_masked() -> ObjectPrompts:
+    mask = ObjectMask.of(np.eye(6, 9, dtype=bool))
+    return ObjectPrompts("thing", 0, (FramePrompt(0, (), (), None, mask),), ())
+
+
+def test_masks_from_a_file_are_followed_as_in_a_fresh_run(session: Session, tmp_path: Path) -> None:
+    mask = np.zeros((64, 96), np.uint8)
+    mask[20:40, 30:60] = 1
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    objects = session.parse("[35,25]", "0", "2", "object_1", masks=tmp_path / "mask.png", mask_frames="1")
+    tracked = {found.frame_index: found.objects for found in session.track(objects)}
+    fresh = Tracker(session._model).track(session._clip, objects)
+    assert tracked == {frame.index: found.objects for frame, found in fresh}
+    assert (
+        session.stale(session.parse("[35,25]", "0", "2", "object_1", masks=tmp_path / "mask.png", mask_frames="1"))
+        == {}
+    )
+
+
+def test_a_closed_session_refuses_and_leaves_nothing(small_model: LoadedModel, small_clip: Path) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    with Session(small_clip, small_model) as session:
+        objects = session.parse(**CLICKS)
+        session.picture(1)
+        masks = session.track(objects)
+        next(masks)
+    session.close()
+    for call in (
+        lambda: next(masks),
+        lambda: session.picture(1),
+        lambda: session.masks(1),
+        lambda: session.stale(objects),
+        lambda: session.preview(objects, 2),
+        lambda: session.track(objects),
+        lambda: session.write(Request(small_clip, **CLICKS), Path("result.mp4")),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidRequest, match="is closed, open it again"):
+            call()
+    assert children() == [] and set(os.listdir("/proc/self/fd")) <= before
+
+
+def test_what_cannot_be_opened_is_said(small_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableVideo, match=r"^video: nowhere.mp4 does not exist$"):
+        Session(tmp_path / "nowhere.mp4", "demo")
+    with pytest.raises(CheckpointError, match="enormous"):
+        Session(small_clip, "enormous")
+
+
+def test_a_result_that_cannot_be_written_is_said_and_the_session_goes_on(session: Session, tmp_path: Path) -> None:
+    request = Request(session.info.path, **CLICKS)  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match="does not exist"):
+        session.write(request, tmp_path / "nowhere" / "result.mp4", lambda *_: None)
+    assert session.write(request, tmp_path / "result.mp4", lambda *_: None).path.exists()
+
+
+def test_a_file_that_went_away_is_said_and_the_session_goes_on(
+    small_model: LoadedModel, small_clip: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mp4"
+    shutil.copy(small_clip, path)
+    with Session(path, small_model) as session:
+        path.unlink()
+        with pytest.raises(UnreadableVideo, match=r"^video: clip.mp4 is no longer there$"):
+            tracked(session, CLICKS)
+        shutil.copy(small_clip, path)
+        assert tracked(session, CLICKS) == list(range(FRAMES))
+
+
+def test_somebody_clicks_and_scrubs_while_another_thread_tracks(session: Session) -> None:
+    objects, other = session.parse(**CLICKS), session.parse("[50,30]", click_frames="3")
+    seen: list[FrameMasks] = []
+    thread = threading.Thread(target=lambda: seen.extend(session.track(objects)))
+    thread.start()
+    while thread.is_alive():
+        assert session.preview(other, 3).frame_index == 3
+        session.picture(4)
+        session.masks(2)
+        session.stale(other)
+    thread.join()
+    assert [masks.frame_index for masks in seen] == list(range(FRAMES))
+    assert_as_a_fresh_run(session, CLICKS)
+
+
+def test_a_session_refuses_the_outputs_that_a_run_refuses(session: Session, small_clip: Path) -> None:
+    before = small_clip.read_bytes()
+    with pytest.raises(InvalidRequest, match=r"output: .small\.mp4. is the video itself"):
+        session.write(Request(small_clip, "[30,40]"), small_clip)
+    assert small_clip.read_bytes() == before
