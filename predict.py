@@ -69,8 +69,8 @@ class Predictor(BasePredictor):
         ),
         mask_type: str = Input(
             default="highlighted",
-            description="What is shown: binary (white objects on black), highlighted (each object in its own colour), greenscreen (the objects on one colour) or cutout (the objects on transparency: mov, webm, png, webp).",
-            choices=["binary", "highlighted", "greenscreen", "cutout"],
+            description="What is shown: binary (white objects on black), highlighted (each object in its own colour), greenscreen (the objects on one colour), cutout (the objects on transparency: mov, webm, png, webp) or probability (how sure the network is of each pixel: png, npz).",
+            choices=["binary", "highlighted", "greenscreen", "cutout", "probability"],
         ),
         annotation_type: str = Input(
             default="mask",
@@ -83,7 +83,7 @@ class Predictor(BasePredictor):
         ),
         output_format: str = Input(
             default="mp4",
-            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table; the others are data sets of frames and masks, in a .zip, for which mask_type does not count.",
+            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, whatever the mask_type.",
             choices=[
                 "mp4",
                 "mov",
@@ -92,6 +92,7 @@ class Predictor(BasePredictor):
                 "webp",
                 "jpg",
                 "csv",
+                "npz",
                 "coco",
                 "ytvis",
                 "yolo",
@@ -167,6 +168,8 @@ class Predictor(BasePredictor):
         except BaseException:  # a cancel is no Exception
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        for note in result.notes:
+            logger.info(note)
         for name, value in result.metrics.items():
             self.record_metric(name, value)
         return Path(result.path)

@@ -78,12 +78,13 @@ def _segment(arguments: argparse.Namespace) -> None:
     inputs = {item.name: getattr(arguments, item.name) for item in fields(Request)}
     request = Request(**inputs | {"video": _local_path("video", arguments.video)})
     output = _local_path("output", arguments.output)
+    report = None if arguments.report is None else _local_path("report", arguments.report)
 
     from sam2_cog.engine.model import load_model
     from sam2_cog.pipeline import segment_video
 
     with _bar() as progress:
-        result = segment_video(request, lambda: load_model(arguments.model), output, progress)
+        result = segment_video(request, lambda: load_model(arguments.model), output, progress, report=report)
     seconds = result.decode_seconds + result.network_seconds + result.paint_seconds + result.encode_seconds
     print(
         f"{result.path}: {result.frames} frames, {result.objects} objects, {seconds:.1f} s "
@@ -193,6 +194,9 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
             help=limits.description.replace("%", "%%") + default,
         )
     parser.add_argument("--output", required=True, metavar="FILE", help="where the result goes")
+    parser.add_argument(
+        "--report", metavar="FILE", help="a .json or .csv with what was found on each frame, written beside the result"
+    )
     _add_model(parser)
     parser.set_defaults(run=_segment)
 

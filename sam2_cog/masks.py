@@ -7,6 +7,7 @@ objects on a large frame never exist as full-size arrays together.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -110,6 +111,24 @@ class FrameMasks:
     def array(self) -> Mask:
         """All masks as one new (objects, H, W) bool array, for those who want just that."""
         return np.stack([mask.full() for mask in self.objects])
+
+    def to_supervision(self, names: Sequence[str] = ()) -> Any:
+        """The objects that are seen, as `supervision.Detections`, which the package supervision must be installed for.
+
+        Boxes are float32 and half-open as here; `class_id` is the object's index, `tracker_id` that plus 1,
+        `confidence` the score, and `data["class_name"]` its name of `names`, if there are any.
+        """
+        import supervision
+
+        shown = np.array([index for index, mask in enumerate(self.objects) if mask.box], int)
+        return supervision.Detections(
+            xyxy=np.array([self.objects[index].box for index in shown], np.float32).reshape(-1, 4),
+            mask=np.array([self.objects[index].full() for index in shown], bool).reshape(-1, *self.objects[0].size),
+            confidence=self.scores[shown],
+            class_id=shown,
+            tracker_id=shown + 1,
+            data={"class_name": np.array([names[index] for index in shown], str)} if names else {},
+        )
 
     def only(self, index: int) -> "FrameMasks":
         """The same with empty masks for all objects but one."""

@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import OutputSpec, output_for, suffix_of
+from sam2_cog.outputs import REPORTS, OutputSpec, output_for, suffix_of
+from sam2_cog.outputs.facts import look_first
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompt_files import read_masks
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
@@ -52,6 +53,7 @@ def segment_video(
     progress: Progress | None = None,
     *,
     info: VideoInfo | None = None,
+    report: Path | None = None,
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
@@ -59,16 +61,19 @@ def segment_video(
     path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
     progress: told after each frame; without it a log line is written about once a second.
     info: what `probe` said of the request's video, where that was asked before.
+    report: a `.json` (the manifest) or a `.csv` (a row per frame and object) to be written beside the result.
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
-        InvalidRequest: the request does not fit the video, or `path` the request, known before the network runs; or its
+        InvalidRequest: the request does not fit the video, or a path the request, known before the network runs; or its
             time is over.
         OSError: the file cannot be written.
     """
     check_output(request, Path(path))
+    if report is not None:
+        _check_report(request, Path(path), report)
     try:
-        return _segment(request, model, Path(path), progress or LogProgress(), info)
+        return _segment(request, model, Path(path), progress or LogProgress(), info, report)
     finally:
         give_back_freed_memory()
 
@@ -79,6 +84,7 @@ def _segment(
     path: Path,
     progress: Progress,
     info: VideoInfo | None,
+    report: Path | None,
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
     info = info or probe(request.video, request.frame_rate)
@@ -91,57 +97,79 @@ def _segment(
     loaded = model if isinstance(model, LoadedModel) else model()
     spec = output_spec(request, info, objects, loaded.name, path)
     tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
-    result = write_result(request, spec, clip, tracked)
+    result = write_result(request, spec, clip, tracked, report)
     return replace(result, decode_seconds=probe_seconds + result.decode_seconds)
 
 
 def write_result(
-    request: Request, spec: OutputSpec, clip: "WatchedClip", tracked: Generator[tuple[Frame, FrameMasks], None, None]
+    request: Request,
+    spec: OutputSpec,
+    clip: "WatchedClip",
+    tracked: Generator[tuple[Frame, FrameMasks], None, None],
+    report: Path | None = None,
 ) -> Result:
     """Write the file that was asked for; what is neither decoding nor writing counts as the network's time.
 
     tracked: the frames in order, read from `clip`, with the masks of the objects of `spec`; closed in the end.
     """
     begin = time.perf_counter()
-    with output_for(request.output_format, spec) as output, closing(tracked):
+    output = output_for(request.output_format, spec)
+    outputs = [output] if report is None else [output, REPORTS[report.suffix.lower()](replace(spec, path=report))]
+    with ExitStack() as open_files, closing(tracked):
+        for one in outputs:
+            open_files.enter_context(one)
         for frame, masks in tracked:
-            output.write(frame, masks.without_parts_below(request.smallest_part))
+            for one in outputs:
+                one.write(frame, masks.without_parts_below(request.smallest_part))
             clip.count_frame()
-    network = time.perf_counter() - begin - clip.seconds - output.paint_seconds - output.encode_seconds
-    return Result(
-        spec.path,
-        spec.video.frame_count,
-        len(spec.names),
-        clip.seconds,
-        network,
-        output.paint_seconds,
-        output.encode_seconds,
-        spec.video.notes,
-    )
+        for one in outputs[1:]:
+            one.notes += output.notes
+    painting, encoding = (sum(vars(one)[name] for one in outputs) for name in ("paint_seconds", "encode_seconds"))
+    network = time.perf_counter() - begin - clip.seconds - painting - encoding
+    doubts = look_first(output.watch.worst)
+    notes = (*spec.video.notes, *output.notes, *([doubts] if doubts else []))
+    counts = (spec.video.frame_count, len(spec.names))
+    return Result(spec.path, *counts, clip.seconds, network, painting, encoding, notes)
 
 
 def check_output(request: Request, path: Path) -> None:
     """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
-    name, folder = path.name, path.absolute().parent
     suffix = suffix_of(request)
     if path.suffix.lower() != suffix:
-        raise InvalidRequest(f"output: {name[:80]!r} does not end in {suffix}, which {request.output_format} needs")
+        apart = request.separate_objects and suffix == ".zip"
+        reason = "separate_objects" if apart else request.output_format
+        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in {suffix}, which {reason} needs")
+    _check_place("output", request, path)
+
+
+def _check_report(request: Request, output: Path, path: Path) -> None:
+    """The same for a report."""
+    if path.suffix.lower() not in REPORTS:
+        raise InvalidRequest(f"report: {path.name[:80]!r} does not end in {' or '.join(REPORTS)}")
+    if path.absolute() == output.absolute():
+        raise InvalidRequest(f"report: {path.name[:80]!r} is the output itself, it must be another file")
+    _check_place("report", request, path)
+
+
+def _check_place(what: str, request: Request, path: Path) -> None:
+    """Whether a file can be made there, and may take the place of what is there."""
+    name, folder = path.name, path.absolute().parent
     whole = os.fsencode(path.absolute())
     if b"\0" in whole or len(whole) >= LONGEST_PATH or max(map(len, whole.split(b"/"))) > LONGEST_NAME:
         allowed = f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH - 1}"
-        raise InvalidRequest(f"output: {name[:40]!r}... cannot be a path: {allowed}")
+        raise InvalidRequest(f"{what}: {name[:40]!r}... cannot be a path: {allowed}")
     if not folder.is_dir():
-        raise InvalidRequest(f"output: the folder {str(path.parent)!r} does not exist")
+        raise InvalidRequest(f"{what}: the folder {str(path.parent)!r} does not exist")
     if path.is_dir():
-        raise InvalidRequest(f"output: {name!r} is a folder, but it must be a file")
-    for what, source in (("video itself", request.video), ("masks themselves", request.masks)):
+        raise InvalidRequest(f"{what}: {name!r} is a folder, but it must be a file")
+    for taken, source in (("video itself", request.video), ("masks themselves", request.masks)):
         if source and path.exists() and source.exists() and path.samefile(source):
-            raise InvalidRequest(f"output: {name!r} is the {what}, it must be another file")
+            raise InvalidRequest(f"{what}: {name!r} is the {taken}, it must be another file")
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         reason = f"nothing can be written to the folder {str(path.parent)!r}: {error.strerror}"
-        raise InvalidRequest(f"output: {reason}") from error
+        raise InvalidRequest(f"{what}: {reason}") from error
 
 
 def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from sam2_cog.errors import InvalidRequest, quoted, shortened
 
-MaskType = Literal["binary", "highlighted", "greenscreen", "cutout"]
+MaskType = Literal["binary", "highlighted", "greenscreen", "cutout", "probability"]
 AnnotationType = Literal["mask", "box", "both"]
 
 FrameImages = Literal["jpg", "png", "none"]
@@ -22,6 +22,8 @@ TRANSPARENT = ("mov", "webm", "png", "webp")
 """Output formats with an alpha channel."""
 OPAQUE = ("mp4", "jpg")
 """Pictures and videos without one."""
+GRADED = ("png", "npz")
+"""Output formats that keep probabilities as they are."""
 
 SLOWEST_FPS = 0.01
 LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on Linux
@@ -86,7 +88,8 @@ class Request:
     mask_type: MaskType = _input(
         "highlighted",
         "What is shown: binary (white objects on black), highlighted (each object in its own colour), "
-        "greenscreen (the objects on one colour) or cutout (the objects on transparency: mov, webm, png, webp).",
+        "greenscreen (the objects on one colour), cutout (the objects on transparency: mov, webm, png, webp) "
+        "or probability (how sure the network is of each pixel: png, npz).",
         choices=get_args(MaskType),
     )
     annotation_type: AnnotationType = _input(
@@ -98,10 +101,11 @@ class Request:
     output_format: str = _input(
         "mp4",
         "mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a "
-        "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table; "
-        "the others are data sets of frames and masks, in a .zip, for which mask_type does not count.",
+        "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, "
+        "npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, "
+        "whatever the mask_type.",
         choices=(
-            *("mp4", "mov", "webm", "png", "webp", "jpg", "csv"),
+            *("mp4", "mov", "webm", "png", "webp", "jpg", "csv", "npz"),
             *("coco", "ytvis", "yolo", "davis", "cvat", "label_studio", "x_anylabeling"),
         ),
     )
@@ -150,6 +154,11 @@ class Request:
                 f"mask_type: cutout has a transparent background, which {self.output_format} cannot hold, "
                 f"so output_format must be one of {', '.join(TRANSPARENT)}"
             )
+        if self.mask_type == "probability" and self.output_format not in GRADED:
+            raise InvalidRequest(
+                f"mask_type: probability is exact, which {self.output_format} is not for, "
+                f"so output_format must be one of {', '.join(GRADED)}"
+            )
 
     @property
     def frame_rate(self) -> Fraction | None:
@@ -170,7 +179,7 @@ class Request:
     @property
     def wants_logits(self) -> bool:
         """Whether the result needs the logits of the masks too (`FrameMasks.soft`)."""
-        return self.mask_type == "cutout"
+        return self.mask_type in ("cutout", "probability") or self.output_format == "npz"
 
 
 def option(name: str) -> Option:

@@ -1,5 +1,6 @@
 """The command line: what it writes, and one sentence and an exit code for what it refuses."""
 
+import json
 import os
 import signal
 import subprocess
@@ -67,6 +68,35 @@ def test_it_writes_a_video_and_says_so(
     assert list(tmp_path.iterdir()) == [output]
 
 
+@pytest.mark.parametrize("suffix", [".json", ".csv"])
+def test_a_report_lies_beside_the_result_and_the_frames_to_look_at_are_named(
+    small_clip: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, report = tmp_path / "out.mp4", tmp_path / f"report{suffix}"
+    assert main("segment", small_clip, *CLICK, "--output", output, "--report", report, "--model", "demo") == 0
+    assert sorted(tmp_path.iterdir()) == [output, report]
+    if suffix == ".json":
+        told = json.loads(report.read_text())
+        assert told["model"] == "demo" and [frame["frame"] for frame in told["frames"]] == list(range(6))
+        assert told["request"]["click_coordinates"] == CLICK[1] and told["objects"][0]["prompts"][0]["frame"] == 0
+    else:
+        assert len(report.read_text().splitlines()) == 1 + 6
+
+
+def test_a_report_that_cannot_be_is_refused(
+    small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, words in (
+        ("report.txt", "'report.txt' does not end in .json or .csv"),
+        ("no/report.csv", "the folder"),
+        ("out.csv", "'out.csv' is the output itself"),
+    ):
+        given = ("--output-format", "csv", "--output", tmp_path / "out.csv", "--report", tmp_path / name)
+        assert main("segment", small_clip, *CLICK, *given, "--model", "demo") == 2
+        assert f"report: {words}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_input_has_a_flag_that_reaches_the_request(
     small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +121,7 @@ def test_every_input_has_a_flag_that_reaches_the_request(
     }
     seen: list[Request] = []
 
-    def segment(request: Request, *_: object) -> None:
+    def segment(request: Request, *_: object, **__: object) -> None:
         seen.append(request)
         raise KeyboardInterrupt
 
@@ -105,7 +135,7 @@ def test_every_input_has_a_flag_that_reaches_the_request(
 def test_without_flags_the_inputs_have_their_defaults(
     small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def segment(request: Request, *_: object) -> None:
+    def segment(request: Request, *_: object, **__: object) -> None:
         assert request == Request(small_clip, CLICK[1])
         raise KeyboardInterrupt
 

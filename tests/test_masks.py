@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import scipy.ndimage
+import supervision as sv
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -214,3 +215,18 @@ def test_no_masks_are_empty() -> None:
     nothing = no_masks(4, 2, (5, 7))
     assert nothing.array().shape == (2, 5, 7) and not nothing.array().any()
     assert nothing.frame_index == 4 and not nothing.scores.any()
+
+
+def test_supervision_gets_the_objects_that_are_seen() -> None:
+    masks = np.zeros((3, 20, 30), bool)
+    masks[0, 2:5, 4:9] = masks[2, 19, 29] = True
+    found = FrameMasks(4, tuple(map(ObjectMask.of, masks)), np.array([0.9, 0, 0.5], np.float32), np.ones(3, np.float32))
+    seen = found.to_supervision(["a", "b", "c"])
+    assert seen.xyxy.tolist() == [[4, 2, 9, 5], [29, 19, 30, 20]] and (seen.mask == masks[[0, 2]]).all()
+    assert seen.class_id.tolist() == [0, 2] and seen.tracker_id.tolist() == [1, 3]
+    assert seen.data["class_name"].tolist() == ["a", "c"] and seen.confidence.tolist() == pytest.approx([0.9, 0.5])
+    picture = sv.MaskAnnotator(color_lookup=sv.ColorLookup.TRACK).annotate(np.zeros((20, 30, 3), np.uint8), seen)
+    assert picture[3, 5].any() and not picture[10, 10].any()
+    nothing = no_masks(0, 3, (20, 30)).to_supervision()
+    assert len(nothing) == 0 and nothing.mask.shape == (0, 20, 30)
+    sv.BoxAnnotator().annotate(np.zeros((20, 30, 3), np.uint8), nothing)

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -67,6 +68,17 @@ def test_a_cutout_has_an_edge_from_the_networks_logits(run: Run, output_format: 
         assert ((alpha > 127) == exact).all() and len(np.unique(alpha)) > 10
     else:
         assert probe(result.path).frame_count == 6 and probe(result.path).has_alpha
+
+
+def test_probabilities_are_those_of_the_masks(run: Run) -> None:
+    exact = mask(entries(run(mask_type="binary", output_format="png").path)["masks/object_1/00003.png"])
+    content = entries(run(mask_type="probability", output_format="png").path)["masks/object_1/00003.png"]
+    graded = np.asarray(Image.open(io.BytesIO(content)))
+    assert ((graded > 127) == exact).mean() > 0.999 and len(np.unique(graded)) > 10
+    arrays = np.load(run(mask_type="probability", output_format="npz").path)
+    large = cv2.resize(arrays["logits/00003"][0].astype(np.float32), (96, 64))
+    assert np.abs(255 / (1 + np.exp(-large)) - graded).max() <= 0.51
+    assert (arrays["masks/00003"][0] == exact).all()
 
 
 @pytest.mark.parametrize("output_format", ["mp4", "png"])

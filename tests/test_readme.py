@@ -24,6 +24,7 @@ from sam2_cog.media.video import probe
 from sam2_cog.prompt_files import read_masks
 from sam2_cog.prompts import ObjectPrompts, parse_prompts
 from sam2_cog.request import Request, option
+from tests.clips import numbered_frames, write_clip
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sam2_cog"
@@ -196,7 +197,7 @@ def test_the_python_example_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_model: LoadedModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On the sample itself; with a quicker network, and into another folder."""
-    (code,) = blocks("python")
+    (code,) = [block for block in blocks("python") if "supervision" not in block]
     asked: list[str] = []
 
     def load(name: str) -> LoadedModel:
@@ -214,6 +215,19 @@ def test_the_python_example_runs(
     lines = [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()]
     assert lines == [*range(frame_count), *range(60, frame_count)], "as the comments say"
     assert known["picture"].shape == (height, width, 3) and known["red"].shape == known["blue"].shape == (height, width)
+
+
+def test_the_recipe_for_supervision_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_model: LoadedModel
+) -> None:
+    """On a shorter clip of the same name."""
+    (code,) = [block for block in blocks("python") if "supervision" in block]
+    (tmp_path / "samples").mkdir()
+    write_clip(tmp_path / "samples/two_birds.mp4", numbered_frames(3, 640, 360))
+    monkeypatch.setattr(session, "load_model", lambda name: small_model)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(ast.parse(code), "outputs.md", "exec"), {})
+    assert probe(tmp_path / "annotated.mp4").frame_count == 3
 
 
 def test_the_names_that_are_kept_are_there() -> None:

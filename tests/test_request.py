@@ -150,6 +150,14 @@ def test_what_cannot_be_transparent_says_what_can(output_format: str) -> None:
         assert request(mask_type="cutout", output_format=other).wants_logits
 
 
+def test_probabilities_are_kept_exactly_or_not_at_all() -> None:
+    assert refusal(mask_type="probability") == (
+        "mask_type: probability is exact, which mp4 is not for, so output_format must be one of png, npz"
+    )
+    assert request(mask_type="probability", output_format="png").wants_logits
+    assert request(output_format="npz").wants_logits and not request().wants_logits
+
+
 def test_whole_numbers_may_come_as_floats() -> None:
     taken = request(output_quality=80.0, output_frame_interval=2.0, video_fps=25)
     assert (taken.output_quality, taken.output_frame_interval, taken.video_fps) == (80, 2, 25.0)

@@ -162,8 +162,8 @@ class Journal:
         return replace(masks, soft=logits)
 
     def _recordings(self) -> Iterator[Recording]:
-        """All recordings, the newest first."""
-        return (recording for state in reversed(self._states) for recording in state)
+        """All recordings, each once, the newest first."""
+        return iter(dict.fromkeys(recording for state in reversed(self._states) for recording in state))
 
     def _open(self, prompts: ObjectPrompts, passes: Passes) -> Recording:
         found = self.find(prompts, passes)

@@ -13,7 +13,9 @@ from sam2_cog.outputs.jpg import JpgOutput
 from sam2_cog.outputs.label_studio import LabelStudioOutput
 from sam2_cog.outputs.mov import MovOutput
 from sam2_cog.outputs.mp4 import Mp4Output
+from sam2_cog.outputs.npz import NpzOutput
 from sam2_cog.outputs.png import PngOutput
+from sam2_cog.outputs.report import JsonReport
 from sam2_cog.outputs.separate import SeparateVideos
 from sam2_cog.outputs.video import VideoOutput
 from sam2_cog.outputs.webm import WebmOutput
@@ -23,7 +25,7 @@ from sam2_cog.outputs.yolo import YoloOutput
 from sam2_cog.outputs.ytvis import YtvisOutput
 from sam2_cog.request import Request
 
-__all__ = ["OUTPUTS", "Output", "OutputSpec", "output_for", "suffix_of"]
+__all__ = ["OUTPUTS", "REPORTS", "Output", "OutputSpec", "output_for", "suffix_of"]
 
 OUTPUTS: dict[str, type[Output]] = {
     "mp4": Mp4Output,
@@ -33,6 +35,7 @@ OUTPUTS: dict[str, type[Output]] = {
     "webp": WebpOutput,
     "jpg": JpgOutput,
     "csv": CsvOutput,
+    "npz": NpzOutput,
     "coco": CocoOutput,
     "ytvis": YtvisOutput,
     "yolo": YoloOutput,
@@ -41,6 +44,8 @@ OUTPUTS: dict[str, type[Output]] = {
     "label_studio": LabelStudioOutput,
     "x_anylabeling": XAnyLabelingOutput,
 }
+REPORTS: dict[str, type[Output]] = {kind.suffix: kind for kind in (JsonReport, CsvOutput)}
+"""What can be written beside a result, by the suffix of its name."""
 
 
 def output_for(output_format: str, spec: OutputSpec) -> Output:

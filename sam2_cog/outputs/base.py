@@ -77,6 +77,8 @@ class Output(ABC):
         self._part = spec.path.with_name(f".sam2-cog-{token_hex(8)}.part")
         video = spec.video
         self.watch = Watch(spec.names)
+        self.notes: list[str] = []
+        """What of the clip did not get into the file, as sentences."""
         self._painter = Painter(
             spec.names, video.width, video.height, spec.mask_type, spec.annotation_type, spec.background
         )

@@ -35,7 +35,7 @@ class Dataset(Output):
         self.clip = safe_names((PurePath(spec.video.path.name).stem,))[0]
         self.categories, self.category_of = categories(spec.names)
         self._held = ExitStack()
-        self._manifest = Manifest(spec)
+        self._manifest = Manifest(spec, notes=self.notes)
         self._held.callback(self._manifest.close)
 
     @abstractmethod

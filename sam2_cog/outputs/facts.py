@@ -110,6 +110,12 @@ class Watch:
         self._worst = sorted([*kept, new], key=lambda one: -one.doubt)[:MOST_NAMED]
 
 
+def look_first(worst: Sequence[Doubt]) -> str:
+    """The frames to look at as a sentence; empty where there are none."""
+    places = [f"{one.frame_index} ({one.name}: {one.reason})" for one in worst]
+    return f"Look first at frame {', '.join(places)}." if places else ""
+
+
 def _centroid(mask: ObjectMask) -> tuple[float, float] | None:
     if mask.tight is None:
         return None

@@ -18,9 +18,13 @@ from sam2_cog.prompts import FramePrompt, ObjectPrompts
 class Manifest:
     """Gathers one line per frame; `pieces` is the whole file."""
 
-    def __init__(self, spec: OutputSpec, folders: tuple[str, ...] = ()) -> None:
-        """`folders` are the objects' folders, or files, in the archive; empty where they have none."""
+    def __init__(self, spec: OutputSpec, folders: tuple[str, ...] = (), *, notes: Sequence[str] = ()) -> None:
+        """`folders` are the objects' folders, or files, in the archive; empty where they have none.
+
+        notes: what was lost on the way, beside what `spec.video` tells of itself; read when the file is written.
+        """
         self._spec = spec
+        self._notes = notes
         self._folders = folders
         self._frames = JsonLines()
 
@@ -49,6 +53,7 @@ class Manifest:
             "versions": {"sam2-cog": __version__, "torch": _version_of("torch"), "ffmpeg": version()},
             "model": spec.model,
             "request": dict(spec.inputs),
+            "notes": [*video.notes, *self._notes],
             "video": {
                 "name": video.path.name,
                 "width": video.width,

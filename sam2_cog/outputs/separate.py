@@ -30,7 +30,7 @@ class SeparateVideos(Output):
             raise InvalidRequest(f"separate_objects: there are {excess}; a png archive takes any number")
         self._kind = kind
         self._files = tuple(name + kind.suffix for name in safe_names(spec.names))
-        self._manifest = Manifest(spec, self._files)
+        self._manifest = Manifest(spec, self._files, notes=self.notes)
         self._held = ExitStack()
         self._videos: list[Output] = []
 
@@ -44,6 +44,7 @@ class SeparateVideos(Output):
             self._held.callback(video.discard)
             video.open()
             self._videos.append(video)
+        self.notes += self._videos[0].notes
 
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         for index, video in enumerate(self._videos):

@@ -8,7 +8,6 @@ Sound: kept when every frame is written at its own time. Packets are copied wher
     Neither picture nor sound is cut to the length of the other.
 """
 
-import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from fractions import Fraction
@@ -30,8 +29,6 @@ from sam2_cog.outputs.sound import SoundRule, sound_tracks
 from sam2_cog.painting.captions import Picture
 
 LATEST_START_SECONDS = 10
-
-_log = logging.getLogger(__name__)
 
 _MATRIX = {
     "out_color_matrix": "bt709",
@@ -118,9 +115,11 @@ class VideoOutput(Output):
 
     def _sound(self) -> tuple[list[Any], dict[str, Any]]:
         if self._rate is None and self.spec.frame_interval == 1:
-            return sound_tracks(self.spec.video, -self._start * self._time_base, self.sound)
+            tracks, codecs, notes = sound_tracks(self.spec.video, -self._start * self._time_base, self.sound)
+            self.notes += notes
+            return tracks, codecs
         if self.spec.video.has_audio:
-            _log.info("The sound is left out, because frames are left out or shown at another rate.")
+            self.notes.append("The sound is left out, because frames are left out or shown at another rate.")
         return [], {}
 
     def _times(self) -> dict[str, Any]:
