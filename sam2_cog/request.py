@@ -26,6 +26,7 @@ GRADED = ("png", "npz")
 """Output formats that keep probabilities as they are."""
 
 SLOWEST_FPS = 0.01
+NTSC_RATES = (24, 30, 48, 60, 120, 240)  # that are also shown 1.001 times slower, since colour television
 LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on Linux
 
 
@@ -162,13 +163,17 @@ class Request:
 
     @property
     def frame_rate(self) -> Fraction | None:
-        """The frame rate that was asked for, or None for the source's own."""
+        """The frame rate that was asked for, or None for the source's own; 29.97 is 30000/1001, and so are its kin."""
+        for whole in NTSC_RATES:
+            if abs(self.video_fps - whole / 1.001) < 0.005:  # as far as two decimals can be off: 23.98
+                return Fraction(whole * 1000, 1001)
         return Fraction(self.video_fps).limit_denominator(1001) if self.video_fps else None
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """All inputs but the video, by name, as they were understood."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "video"}
+        """All inputs but the video, by name, as they were understood; of a file its name alone."""
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "video"}
+        return {name: value.name if isinstance(value, Path) else value for name, value in values.items()}
 
     @property
     def background(self) -> tuple[int, int, int]:

@@ -24,8 +24,9 @@ ALLOWED = {
     "engine": {"errors", "limits", "masks", "prompts", "media"},
     "painting": {"errors", "limits", "masks", "request"},
     "outputs": CELLAR | {"media", "painting"},
-    "pipeline": CELLAR | ROOMS | {"prompt_files"},
-    "session": CELLAR | ROOMS | {"prompt_files", "pipeline"},
+    "overlap": set(),
+    "pipeline": CELLAR | ROOMS | {"overlap", "prompt_files"},
+    "session": CELLAR | ROOMS | {"pipeline", "prompt_files"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }
 DOORS_OPEN_TO = set(ALLOWED) | {"http_base"}

@@ -173,6 +173,11 @@ def test_a_video_and_masks_must_be_paths(name: str, value: object) -> None:
     assert len(message) < 200
 
 
+def test_the_inputs_are_told_without_the_places_of_files() -> None:
+    assert request(masks="/home/somebody/m.zip").inputs["masks"] == "m.zip"
+    assert request().inputs["masks"] is None and "video" not in request().inputs
+
+
 def test_masks_may_be_missing_but_not_a_video_and_frames_choose_among_masks_only() -> None:
     assert request(masks=None).masks is None and request(masks="m.zip", mask_frames="3").masks == Path("m.zip")
     assert refusal(video=None).startswith("video: None is not a file's path")
@@ -190,8 +195,14 @@ def test_a_path_may_be_a_text() -> None:
         (25, Fraction(25)),
         (0.01, Fraction(1, 100)),
         (12.5, Fraction(25, 2)),
-        (23.976, Fraction(2997, 125)),
+        (23.976, Fraction(24000, 1001)),
+        (23.98, Fraction(24000, 1001)),
+        (29.97, Fraction(30000, 1001)),
         (30000 / 1001, Fraction(30000, 1001)),
+        (47.952, Fraction(48000, 1001)),
+        (59.94, Fraction(60000, 1001)),
+        (119.88, Fraction(120000, 1001)),
+        (29.9, Fraction(299, 10)),
         (240, Fraction(240)),
     ],
 )
