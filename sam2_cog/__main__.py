@@ -1,28 +1,25 @@
-"""The command line: `python -m sam2_cog COMMAND`, installed as `sam2-cog` too."""
+"""The command line: `python -m sam2_cog COMMAND`, installed as `sam2-cog` too.
+
+What takes long to import is imported where it is used: so an interrupt while the program still starts ends in a
+sentence as a later one does.
+"""
 
 import argparse
-import logging
+import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from tqdm import tqdm
-
-from sam2_cog import __version__, doors
-from sam2_cog.engine.checkpoints import CHECKPOINTS, fetch_checkpoint, verify_checkpoint
-from sam2_cog.engine.model import load_model
+from sam2_cog import __version__
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
-from sam2_cog.evaluate import command as evaluation
-from sam2_cog.evaluate.whole_product import product_of
-from sam2_cog.fleet import command as fleet
-from sam2_cog.outputs import suffix_of
-from sam2_cog.pipeline import segment_video
-from sam2_cog.progress import Progress
-from sam2_cog.request import Request, option
+
+if TYPE_CHECKING:
+    from sam2_cog.progress import Progress
 
 REFUSED = 2
 FAILED = 1
@@ -42,11 +39,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 done, 2 refused, 1 failed."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    parsed = _parser().parse_args(arguments)
+    """Run a command; returns the exit code: 0 done, 2 refused, 1 failed or interrupted."""
     try:
-        return parsed.run(parsed) or 0
+        _unwind_on_signals()
+        return _run(arguments)
     except (InvalidRequest, UnreadableVideo) as error:
         print(f"sam2-cog: {error}", file=sys.stderr)
         return REFUSED
@@ -58,35 +54,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+def _unwind_on_signals() -> None:
+    """Being told to stop, or losing the terminal, ends the program as Ctrl-C does: it takes away what it has begun."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # under nohup it is ignored, and stays so
+            signal.signal(number, signal.default_int_handler)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    import logging
+
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("sam2_cog").setLevel(logging.INFO)
+    parsed = _parser().parse_args(arguments)
+    return parsed.run(parsed) or 0
+
+
 def _segment(arguments: argparse.Namespace) -> None:
-    request = Request(**{item.name: getattr(arguments, item.name) for item in fields(Request)})
-    _check_output(request, arguments.output)
+    from sam2_cog.request import Request
+
+    inputs = {item.name: getattr(arguments, item.name) for item in fields(Request)}
+    request = Request(**inputs | {"video": _local_path("video", arguments.video)})
+    output = _local_path("output", arguments.output)
+    report = None if arguments.report is None else _local_path("report", arguments.report)
+
+    from sam2_cog.engine.model import load_model
+    from sam2_cog.pipeline import segment_video
+
     with _bar() as progress:
-        result = segment_video(request, lambda: load_model(arguments.model), arguments.output, progress)
-    seconds = result.decode_seconds + result.network_seconds + result.paint_seconds + result.encode_seconds
+        result = segment_video(request, lambda: load_model(arguments.model), output, progress, report=report)
     print(
-        f"{result.path}: {result.frames} frames, {result.objects} objects, {seconds:.1f} s "
-        f"(decode {result.decode_seconds:.1f}, network {result.network_seconds:.1f}, "
-        f"paint {result.paint_seconds:.1f}, encode {result.encode_seconds:.1f})"
+        f"{result.path}: {result.frames} frames, {result.objects} objects, {result.seconds:.1f} s "
+        f"(decode {result.decode_seconds:.1f}, network {result.network_seconds:.1f}; "
+        f"beside them paint {result.paint_seconds:.1f}, encode {result.encode_seconds:.1f})"
     )
+    for note in result.notes:
+        print(note)
 
 
-def _check_output(request: Request, path: Path) -> None:
-    suffix = suffix_of(request)
-    if path.suffix.lower() != suffix:
-        raise InvalidRequest(f"output: {path.name!r} does not end in {suffix}, which {request.output_format} needs")
-    if path.exists() and request.video.exists() and path.samefile(request.video):
-        raise InvalidRequest(f"output: {path.name!r} is the video itself, it must be another file")
-    if not path.absolute().parent.is_dir():
-        raise InvalidRequest(f"output: the folder {str(path.parent)!r} does not exist")
+def _local_path(name: str, text: str) -> Path:
+    """The file that is meant by what was typed: a path, also with `~`, or a `file://` address.
+
+    Raises InvalidRequest for the address of anything else.
+    """
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme.lower() == "file":
+        from urllib.parse import unquote
+
+        return Path(unquote(rest.removeprefix("localhost")))
+    if (separator and scheme.isalnum()) or text.startswith("data:"):
+        raise InvalidRequest(
+            f"{name}: {text[:80]!r} is an address, but the command line takes files; "
+            "fetch it first, for example with 'curl -LO ADDRESS'"
+        )
+    return Path(os.path.expanduser(text))
 
 
 @contextmanager
-def _bar() -> Iterator[Progress | None]:
+def _bar() -> "Iterator[Progress | None]":
     """A bar on a terminal; elsewhere None, which means log lines."""
     if not sys.stderr.isatty():
         yield None
         return
+    from tqdm import tqdm
+
     with tqdm(unit="frame", leave=False) as bar:
 
         def show(done: int, total: int) -> None:
@@ -97,14 +128,22 @@ def _bar() -> Iterator[Progress | None]:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
+    from sam2_cog.engine.checkpoints import fetch_checkpoint
+
     print(fetch_checkpoint(arguments.name))
 
 
 def _verify(arguments: argparse.Namespace) -> None:
+    from sam2_cog.engine.checkpoints import verify_checkpoint
+
     print(f"{verify_checkpoint(arguments.name)}: as published")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    from sam2_cog.engine.model import load_model
+    from sam2_cog.evaluate import command as evaluation
+    from sam2_cog.evaluate.whole_product import product_of
+
     evaluation.run(arguments, product_of(load_model(arguments.model)))
 
 
@@ -126,6 +165,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.request import Request, option
+
     parser = commands.add_parser(
         "segment",
         help="find the clicked objects in a video",
@@ -135,7 +176,7 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
     for item in fields(Request):
         limits = option(item.name)
         if item.name == "video":
-            parser.add_argument("video", metavar="VIDEO", type=Path, help=limits.description)
+            parser.add_argument("video", metavar="VIDEO", help=limits.description)
             continue
         if isinstance(item.default, bool):
             parser.add_argument("--" + item.name.replace("_", "-"), action="store_true", help=limits.description)
@@ -150,12 +191,17 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
             metavar=None if limits.choices else "TEXT" if item.type is str else "N",
             help=limits.description.replace("%", "%%") + ("" if needed else f" (default: {item.default!r})"),
         )
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="where the result goes")
+    parser.add_argument("--output", required=True, metavar="FILE", help="where the result goes")
+    parser.add_argument(
+        "--report", metavar="FILE", help="a .json or .csv with what was found on each frame, written beside the result"
+    )
     _add_model(parser)
     parser.set_defaults(run=_segment)
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.evaluate import command as evaluation
+
     parser = commands.add_parser(
         "evaluate",
         help="measure J and F on labelled clips",
@@ -168,6 +214,8 @@ def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.engine.checkpoints import CHECKPOINTS
+
     parser = commands.add_parser("weights", help="fetch or check a checkpoint")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, run, text in (
@@ -180,6 +228,8 @@ def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.fleet import command as fleet
+
     batch = commands.add_parser(
         "batch",
         help="carry out a manifest of many requests",
@@ -195,6 +245,8 @@ def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _add_doors(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog import doors
+
     for name, door in doors.DOORS.items():
         parser = commands.add_parser(name, help=door.help, description=door.help)
         doors.add_arguments(parser, name)
@@ -203,10 +255,14 @@ def _add_doors(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _serve(name: str, arguments: argparse.Namespace) -> None:
+    from sam2_cog import doors
+
     doors.run(name, arguments.host, arguments.port, arguments.others, arguments.model)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
+    from sam2_cog.engine.checkpoints import CHECKPOINTS
+
     text = f"{', '.join(CHECKPOINTS)} (default: the environment variable SAM2_MODEL, else large)"
     parser.add_argument("--model", choices=list(CHECKPOINTS), metavar="NAME", help=text)
 

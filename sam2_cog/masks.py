@@ -4,9 +4,10 @@ A mask is kept as the packed bits of its tight box and unpacked when somebody as
 objects on a large frame never exist as full-size arrays together.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,9 @@ SPECK_PERCENT = 2.0
 
 SAM 2.1 makes them, a few stray pixels on a like thing elsewhere; its image predictor has `max_sprinkle_area` for it.
 """
+
+
+_DISTANCES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,24 @@ class FrameMasks:
         """All masks as one new (objects, H, W) bool array, for those who want just that."""
         return np.stack([mask.full() for mask in self.objects])
 
+    def to_supervision(self, names: Sequence[str] = ()) -> Any:
+        """The objects that are seen, as `supervision.Detections`, which the package supervision must be installed for.
+
+        Boxes are float32 and half-open as here; `class_id` is the object's index, `tracker_id` that plus 1,
+        `confidence` the score, and `data["class_name"]` its name of `names`, if there are any.
+        """
+        import supervision
+
+        shown = np.array([index for index, mask in enumerate(self.objects) if mask.box], int)
+        return supervision.Detections(
+            xyxy=np.array([self.objects[index].box for index in shown], np.float32).reshape(-1, 4),
+            mask=np.array([self.objects[index].full() for index in shown], bool).reshape(-1, *self.objects[0].size),
+            confidence=self.scores[shown],
+            class_id=shown,
+            tracker_id=shown + 1,
+            data={"class_name": np.array([names[index] for index in shown], str)} if names else {},
+        )
+
     def only(self, index: int) -> "FrameMasks":
         """The same with empty masks for all objects but one."""
         empty = ObjectMask(self.objects[index].size, None, b"")
@@ -128,11 +150,13 @@ class FrameMasks:
 
 def joined(parts: Sequence[FrameMasks]) -> FrameMasks:
     """The masks of the objects of several parts, one at least and all of one frame, in their order."""
+    softs = [part.soft for part in parts if part.soft is not None]
     return FrameMasks(
         parts[0].frame_index,
         tuple(mask for part in parts for mask in part.objects),
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.presence for part in parts]),
+        np.concatenate(softs) if len(softs) == len(parts) else None,
     )
 
 
@@ -157,6 +181,19 @@ def mask_union(masks: Iterable[ObjectMask], size: tuple[int, int]) -> NDArray[np
             part = union[y0:y1, x0:x1]
             np.maximum(part, mask.crop().view(np.uint8) * np.uint8(255), out=part)
     return union
+
+
+def mask_iou(a: ObjectMask, b: ObjectMask) -> float:
+    """Intersection over union of two masks of frames of one size; 1 where both are empty."""
+    shared = 0
+    if a.tight and b.tight:
+        x0, y0 = max(a.tight[0], b.tight[0]), max(a.tight[1], b.tight[1])
+        x1, y1 = min(a.tight[2], b.tight[2]), min(a.tight[3], b.tight[3])
+        if x0 < x1 and y0 < y1:
+            one, two = (m.crop()[y0 - t[1] : y1 - t[1], x0 - t[0] : x1 - t[0]] for m, t in ((a, a.tight), (b, b.tight)))
+            shared = int(np.count_nonzero(one & two))
+    union = a.area + b.area - shared
+    return shared / union if union else 1.0
 
 
 @dataclass(frozen=True)
@@ -196,6 +233,45 @@ def polygons(mask: Mask, tolerance: float = 0.0) -> tuple[Polygon, ...]:
     return tuple(parts)
 
 
+def one_polygon(mask: ObjectMask, tolerance: float = 0.0) -> NDArray[np.float64] | None:
+    """The whole mask as one ring, (n, 2) pixels (x, y) of the frame, n >= 3; None for an empty mask.
+
+    For formats in which a polygon has neither holes nor parts: each further ring is joined to those before it at their
+    nearest points, there and back. Filled by cv2.fillPoly the ring gives the mask back, but for the lines that join its
+    parts. tolerance: as of `polygons`.
+    """
+    if mask.tight is None:
+        return None
+    found, _ = cv2.findContours(
+        mask.crop().view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=mask.tight[:2]
+    )
+    if tolerance:
+        found = [cv2.approxPolyDP(line, tolerance * cv2.arcLength(line, True), True) for line in found]
+    return join_rings([line[:, 0, :].astype(np.float64) for line in sorted(found, key=len, reverse=True)])
+
+
+def join_rings(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Several (n, 2) rings as one of at least 3 points: see `one_polygon`."""
+    path = rings[0]
+    for ring in rings[1:]:
+        here, there = _nearest(path, ring)
+        path = np.concatenate((path[: here + 1], np.roll(ring, -there, axis=0), ring[there : there + 1], path[here:]))
+    steps = np.diff(path, axis=0, append=path[:1])
+    corners = path[(steps != np.roll(steps, 1, axis=0)).any(axis=1)]
+    return corners if len(corners) > 2 else np.resize(corners if len(corners) else path, (3, 2))
+
+
+def _nearest(path: NDArray[np.float64], ring: NDArray[np.float64]) -> tuple[int, int]:
+    """The indices of the two points that lie nearest to each other, of long lines in bounded memory."""
+    at_once = max(1, _DISTANCES_AT_ONCE // len(ring))
+    best = (np.inf, 0, 0)
+    for start in range(0, len(path), at_once):
+        distances = ((path[start : start + at_once, None] - ring) ** 2).sum(axis=2)
+        here, there = np.unravel_index(int(distances.argmin()), distances.shape)
+        best = min(best, (float(distances[here, there]), start + int(here), int(there)))
+    return best[1], best[2]
+
+
 def run_lengths(mask: Mask) -> tuple[int, ...]:
     """The (H, W) mask as COCO's uncompressed run lengths: column by column, background first (a leading 0 if need be).
 
@@ -206,6 +282,37 @@ def run_lengths(mask: Mask) -> tuple[int, ...]:
     bounds = np.concatenate(([0], changes, [pixels.size]))
     runs = tuple(int(length) for length in np.diff(bounds))
     return (0, *runs) if pixels[0] else runs
+
+
+def compressed_rle(mask: ObjectMask) -> str:
+    """The "counts" of COCO's compressed run lengths, for {"size": [H, W], "counts": ...}.
+
+    Each run from the fourth on less the run two before it, in groups of five bits, the lowest first, with a sixth bit
+    where more follow, plus 48. Source: rleToString of pycocotools (maskApi.c), whose text it equals.
+    """
+    height, width = mask.size
+    runs = [height * width]
+    if mask.tight is not None:
+        x0, y0, x1, y1 = mask.tight
+        strip = np.zeros((height, x1 - x0), bool)
+        strip[y0:y1] = mask.crop()
+        runs = list(run_lengths(strip))
+        runs[0] += x0 * height
+        rest = (width - x1) * height
+        runs[len(runs) - 1 if len(runs) % 2 else len(runs) :] = [(runs[-1] if len(runs) % 2 else 0) + rest]
+        if not runs[-1]:
+            runs.pop()
+    return bytes(_rle_characters(runs)).decode("ascii")
+
+
+def _rle_characters(runs: Sequence[int]) -> Iterator[int]:
+    for index, run in enumerate(runs):
+        value = run - runs[index - 2] if index > 2 else run
+        more = True
+        while more:
+            bits, value = value & 31, value >> 5
+            more = value != (-1 if bits & 16 else 0)
+            yield 48 + (bits | 32 * more)
 
 
 def _parts(mask: Mask, percent: float) -> tuple[NDArray[np.int32], NDArray[np.int32], Mask]:

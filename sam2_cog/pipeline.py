@@ -1,42 +1,58 @@
 """The whole way from a request to a file: the only place where the stages meet."""
 
 import logging
+import os
+import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
+from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import OutputSpec, output_for
+from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of
+from sam2_cog.outputs.facts import look_first
+from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
-from sam2_cog.request import Request
+from sam2_cog.request import LONGEST_NAME, LONGEST_PATH, Request
 
 logger = logging.getLogger(__name__)
+
+MOST_FRAMES_WAITING = 8
+MOST_BYTES_WAITING = 1 << 26
+"""What may wait between reading and tracking, and between tracking and writing: 8 frames of 1080p, 2 of 4K."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished file, and what it took. The seconds add up to the whole; decode is the wait for the decoder."""
+    """A finished file, and what it took.
+
+    `seconds` is the whole. decode is the wait for the decoder, network what is left of the whole without the waits for
+    decoder and writer; painting and encoding go on beside the network, and theirs are the seconds of their own thread.
+    """
 
     path: Path
     frames: int
     objects: int
+    seconds: float
     decode_seconds: float
     network_seconds: float
     paint_seconds: float
     encode_seconds: float
+    notes: tuple[str, ...] = ()
+    """What a user should know of the result, as sentences: what was lost on the way, objects that were hardly found."""
 
     @property
     def metrics(self) -> dict[str, float]:
         """The numbers by name."""
-        return {name: value for name, value in vars(self).items() if name != "path"}
+        return {name: value for name, value in vars(self).items() if name not in ("path", "notes")}
 
 
 def segment_video(
@@ -46,6 +62,7 @@ def segment_video(
     progress: Progress | None = None,
     *,
     info: VideoInfo | None = None,
+    report: Path | None = None,
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
@@ -53,14 +70,19 @@ def segment_video(
     path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
     progress: told after each frame; without it a log line is written about once a second.
     info: what `probe` said of the request's video, where that was asked before.
+    report: a `.json` (the manifest) or a `.csv` (a row per frame and object) to be written beside the result.
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
-        InvalidRequest: the request does not fit the video, known before the network runs; or its time is over.
+        InvalidRequest: the request does not fit the video, or a path the request, known before the network runs; or its
+            time is over.
         OSError: the file cannot be written.
     """
+    check_output(request, Path(path))
+    if report is not None:
+        _check_report(request, Path(path), report)
     try:
-        return _segment(request, model, Path(path), progress or LogProgress(), info)
+        return _segment(request, model, Path(path), progress or LogProgress(), info, report)
     finally:
         give_back_freed_memory()
 
@@ -71,6 +93,7 @@ def _segment(
     path: Path,
     progress: Progress,
     info: VideoInfo | None,
+    report: Path | None,
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
     info = info or probe(request.video, request.frame_rate)
@@ -83,32 +106,101 @@ def _segment(
     loaded = model if isinstance(model, LoadedModel) else model()
     spec = output_spec(request, info, objects, loaded.name, path)
     tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
-    result = write_result(request, spec, clip, tracked)
-    return replace(result, decode_seconds=probe_seconds + result.decode_seconds)
+    result = write_result(request, spec, clip, tracked, report)
+    return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
 
 
 def write_result(
-    request: Request, spec: OutputSpec, clip: "WatchedClip", tracked: Generator[tuple[Frame, FrameMasks], None, None]
+    request: Request,
+    spec: OutputSpec,
+    clip: "WatchedClip",
+    tracked: Generator[tuple[Frame, FrameMasks], None, None],
+    report: Path | None = None,
 ) -> Result:
     """Write the file that was asked for; what is neither decoding nor writing counts as the network's time.
 
     tracked: the frames in order, read from `clip`, with the masks of the objects of `spec`; closed in the end.
     """
     begin = time.perf_counter()
-    with output_for(request.output_format, spec) as output, closing(tracked):
-        for frame, masks in tracked:
-            output.write(frame, masks.without_parts_below(request.smallest_part))
-            clip.count_frame()
-    network = time.perf_counter() - begin - clip.seconds - output.paint_seconds - output.encode_seconds
-    return Result(
-        spec.path,
-        spec.video.frame_count,
-        len(spec.names),
-        clip.seconds,
-        network,
-        output.paint_seconds,
-        output.encode_seconds,
-    )
+    waited = 0.0
+    output = output_for(request.output_format, spec)
+    outputs = [output] if report is None else [output, REPORTS[report.suffix.lower()](replace(spec, path=report))]
+    with ExitStack() as open_files:
+        for one in outputs:
+            open_files.enter_context(one)
+        with _behind(outputs, frames_between_stages(spec.video)) as write, closing(tracked):
+            for frame, masks in tracked:
+                handed_over = time.perf_counter()
+                write((frame, masks.without_parts_below(request.smallest_part)))
+                waited += time.perf_counter() - handed_over
+                clip.count_frame()
+            network = time.perf_counter() - begin - clip.seconds - waited
+        for one in outputs[1:]:
+            one.notes += output.notes
+    painting, encoding = (sum(vars(one)[name] for one in outputs) for name in ("paint_seconds", "encode_seconds"))
+    doubts = look_first(output.watch.worst)
+    notes = (*spec.video.notes, *output.notes, *([doubts] if doubts else []))
+    counts, whole = (spec.video.frame_count, len(spec.names)), time.perf_counter() - begin
+    return Result(spec.path, *counts, whole, clip.seconds, network, painting, encoding, notes)
+
+
+@contextmanager
+def _behind(outputs: Sequence[Output], depth: int) -> Iterator[Callable[[tuple[Frame, FrameMasks]], None]]:
+    """How frames are handed to outputs: they paint and encode in a thread of their own, unless the depth is 0."""
+
+    def write(item: tuple[Frame, FrameMasks]) -> None:
+        for output in outputs:
+            output.write(*item)
+
+    if not depth:
+        yield write
+        return
+    with WriteBehind(write, depth) as writer:
+        yield writer.put
+
+
+def frames_between_stages(info: VideoInfo) -> int:
+    """How many frames may wait between two stages; 0: so large that the stages take turns instead."""
+    return min(MOST_FRAMES_WAITING, MOST_BYTES_WAITING // (info.width * info.height * 3))
+
+
+def check_output(request: Request, path: Path) -> None:
+    """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
+    suffix = suffix_of(request)
+    if path.suffix.lower() != suffix:
+        apart = request.separate_objects and suffix == ".zip"
+        reason = "separate_objects" if apart else request.output_format
+        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in {suffix}, which {reason} needs")
+    _check_place("output", request, path)
+
+
+def _check_report(request: Request, output: Path, path: Path) -> None:
+    """The same for a report."""
+    if path.suffix.lower() not in REPORTS:
+        raise InvalidRequest(f"report: {path.name[:80]!r} does not end in {' or '.join(REPORTS)}")
+    if path.absolute() == output.absolute():
+        raise InvalidRequest(f"report: {path.name[:80]!r} is the output itself, it must be another file")
+    _check_place("report", request, path)
+
+
+def _check_place(what: str, request: Request, path: Path) -> None:
+    """Whether a file can be made there, and may take the place of what is there."""
+    name, folder = path.name, path.absolute().parent
+    whole = os.fsencode(path.absolute())
+    if b"\0" in whole or len(whole) >= LONGEST_PATH or max(map(len, whole.split(b"/"))) > LONGEST_NAME:
+        allowed = f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH - 1}"
+        raise InvalidRequest(f"{what}: {name[:40]!r}... cannot be a path: {allowed}")
+    if not folder.is_dir():
+        raise InvalidRequest(f"{what}: the folder {str(path.parent)!r} does not exist")
+    if path.is_dir():
+        raise InvalidRequest(f"{what}: {name!r} is a folder, but it must be a file")
+    if path.exists() and request.video.exists() and path.samefile(request.video):
+        raise InvalidRequest(f"{what}: {name!r} is the video itself, it must be another file")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        reason = f"nothing can be written to the folder {str(path.parent)!r}: {error.strerror}"
+        raise InvalidRequest(f"{what}: {reason}") from error
 
 
 def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
@@ -145,10 +237,14 @@ def output_spec(
         annotation_type=request.annotation_type,
         background=request.background,
         separate_objects=request.separate_objects,
+        frame_images=request.frame_images,
         quality=request.output_quality,
         frame_interval=request.output_frame_interval,
         frame_rate=request.frame_rate,
         model=model_name,
+        searched_from=prompt_frames(objects)[0] if request.propagation == "forward" else 0,
+        inputs=request.inputs,
+        prompts=tuple(objects),
     )
 
 
@@ -165,7 +261,7 @@ class WatchedClip:
 
     def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
         """Yield the frames [start, stop)."""
-        with closing(read_frames(self._info, start, stop)) as frames:
+        with closing(self._frames(start, stop)) as frames:
             while True:
                 begin = time.perf_counter()
                 frame = next(frames, None)
@@ -175,6 +271,12 @@ class WatchedClip:
                 if stop is not None:  # a frame of the last pass, which reads to the end, counts when it is written
                     self.count_frame()
                 yield frame
+
+    def _frames(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
+        """Decoded in a thread of its own, unless it is one frame or a few too large to wait."""
+        frames, depth = read_frames(self._info, start, stop), frames_between_stages(self._info)
+        alone = stop is not None and stop - start == 1
+        return read_ahead(frames, depth) if depth and not alone else frames
 
     def count_frame(self) -> None:
         """One frame more is done."""

@@ -11,15 +11,22 @@ from typing import Any, Literal, get_args
 
 from sam2_cog.errors import InvalidRequest, quoted, shortened
 
-MaskType = Literal["binary", "highlighted", "greenscreen", "cutout"]
+MaskType = Literal["binary", "highlighted", "greenscreen", "cutout", "probability"]
 AnnotationType = Literal["mask", "box", "both"]
+
+FrameImages = Literal["jpg", "png", "none"]
 
 CHROMA_GREEN = (0, 255, 0)
 """Pure green, what the chroma keyers of editors look for unless told otherwise."""
 TRANSPARENT = ("mov", "webm", "png", "webp")
 """Output formats with an alpha channel."""
+OPAQUE = ("mp4", "jpg")
+"""Pictures and videos without one."""
+GRADED = ("png", "npz")
+"""Output formats that keep probabilities as they are."""
 
 SLOWEST_FPS = 0.01
+NTSC_RATES = (24, 30, 48, 60, 120, 240)  # that are also shown 1.001 times slower, since colour television
 LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on Linux
 
 
@@ -77,7 +84,8 @@ class Request:
     mask_type: MaskType = _input(
         "highlighted",
         "What is shown: binary (white objects on black), highlighted (each object in its own colour), "
-        "greenscreen (the objects on one colour) or cutout (the objects on transparency: mov, webm, png, webp).",
+        "greenscreen (the objects on one colour), cutout (the objects on transparency: mov, webm, png, webp) "
+        "or probability (how sure the network is of each pixel: png, npz).",
         choices=get_args(MaskType),
     )
     annotation_type: AnnotationType = _input(
@@ -89,14 +97,22 @@ class Request:
     output_format: str = _input(
         "mp4",
         "mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a "
-        "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format.",
-        choices=("mp4", "mov", "webm", "png", "webp", "jpg"),
+        "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, "
+        "npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, "
+        "whatever the mask_type.",
+        choices=(
+            *("mp4", "mov", "webm", "png", "webp", "jpg", "csv", "npz"),
+            *("coco", "ytvis", "yolo", "davis", "cvat", "label_studio", "x_anylabeling"),
+        ),
     )
     separate_objects: bool = _input(
         False, "One video or folder of pictures per object, in a .zip; binary archives are always so."
     )
     output_quality: int = _input(
         80, "Quality of videos, webp and jpg, from 1 (smallest file) to 100 (best picture).", low=1, high=100
+    )
+    frame_images: FrameImages = _input(
+        "jpg", "Which files a data set holds the frames in; none leaves them out.", choices=get_args(FrameImages)
     )
     output_frame_interval: int = _input(
         1, "Write every n-th frame; the sound is kept only when every frame is written.", low=1
@@ -127,16 +143,29 @@ class Request:
             object.__setattr__(self, item.name, value)
         if 0 < self.video_fps < SLOWEST_FPS:
             raise InvalidRequest(f"video_fps: {self.video_fps} is not allowed, it must be 0 or at least {SLOWEST_FPS}")
-        if self.mask_type == "cutout" and self.output_format not in TRANSPARENT:
+        if self.mask_type == "cutout" and self.output_format in OPAQUE:
             raise InvalidRequest(
                 f"mask_type: cutout has a transparent background, which {self.output_format} cannot hold, "
                 f"so output_format must be one of {', '.join(TRANSPARENT)}"
             )
+        if self.mask_type == "probability" and self.output_format not in GRADED:
+            raise InvalidRequest(
+                f"mask_type: probability is exact, which {self.output_format} is not for, "
+                f"so output_format must be one of {', '.join(GRADED)}"
+            )
 
     @property
     def frame_rate(self) -> Fraction | None:
-        """The frame rate that was asked for, or None for the source's own."""
+        """The frame rate that was asked for, or None for the source's own; 29.97 is 30000/1001, and so are its kin."""
+        for whole in NTSC_RATES:
+            if abs(self.video_fps - whole / 1.001) < 0.005:  # as far as two decimals can be off: 23.98
+                return Fraction(whole * 1000, 1001)
         return Fraction(self.video_fps).limit_denominator(1001) if self.video_fps else None
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """All inputs but the video, by name, as they were understood."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "video"}
 
     @property
     def background(self) -> tuple[int, int, int]:
@@ -147,7 +176,7 @@ class Request:
     @property
     def wants_logits(self) -> bool:
         """Whether the result needs the logits of the masks too (`FrameMasks.soft`)."""
-        return self.mask_type == "cutout"
+        return self.mask_type in ("cutout", "probability") or self.output_format == "npz"
 
 
 def option(name: str) -> Option:

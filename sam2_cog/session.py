@@ -23,14 +23,14 @@ from sam2_cog.engine.incremental import IncrementalTracker, Tracks
 from sam2_cog.engine.model import LoadedModel, load_model
 from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.steps import Features, resize
-from sam2_cog.engine.tracker import Clip
+from sam2_cog.engine.tracker import Clip, Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import JOURNAL_BYTES, Deadline
 from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
 from sam2_cog.media.frame_reader import FrameReader
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.pipeline import Result, WatchedClip, objects_of, output_spec, segment_video, write_result
+from sam2_cog.pipeline import Result, WatchedClip, check_output, objects_of, output_spec, write_result
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
 from sam2_cog.request import Request
@@ -162,7 +162,7 @@ class Session:
     def write(self, request: Request, path: Path | str, progress: Progress | None = None) -> Result:
         """Write what a request for this clip asks for, as `segment_video` would; only what is stale is tracked first.
 
-        What is made of the masks' logits (`Request.wants_logits`) is tracked afresh: a session does not keep them.
+        What is made of the masks' logits (`Request.wants_logits`) is tracked afresh where there was no room for them.
 
         Raises:
             InvalidRequest: the request is for another clip, or does not fit this one.
@@ -172,28 +172,34 @@ class Session:
         if request.video.absolute() != self.info.path:
             other, own = request.video.name, self.info.path.name
             raise InvalidRequest(f"video: {other} is not the clip of this session, which is {own}")
+        check_output(request, Path(path))
         of_images = self.info.container in IMAGE_CONTAINERS
         info = probe(self.info.path, request.frame_rate) if of_images else self.info
         objects = objects_of(request, info)
-        if request.wants_logits:
-            return segment_video(request, self._model, path, progress, info=info)
         passes = self._passes(objects, request.propagation)
         frames = self._tracker.frames_to_track(objects, passes) + info.frame_count
         clip = WatchedClip(info, frames, progress or LogProgress(), Deadline())
         spec = output_spec(request, info, objects, self._model.name, Path(path))
         self._tracks = self._tracker.begin(objects, passes)
-        return write_result(request, spec, clip, self._finished(self._tracks, clip))
+        return write_result(request, spec, clip, self._finished(self._tracks, clip, request, info))
 
-    def _finished(self, tracks: Tracks, clip: WatchedClip) -> Generator[tuple[Frame, FrameMasks], None, None]:
+    def _finished(
+        self, tracks: Tracks, clip: WatchedClip, request: Request, info: VideoInfo
+    ) -> Generator[tuple[Frame, FrameMasks], None, None]:
         with closing(self._tracker.advance(tracks)) as found:
             for _ in found:
                 clip.count_frame()
-        yield from self._results(tracks, clip)
+        if request.wants_logits and not tracks.has_logits:
+            yield from Tracker(self._model).track(_FileClip(info), tracks.objects, request.propagation, soft=True)
+        else:
+            yield from self._results(tracks, clip, soft=request.wants_logits)
 
-    def _results(self, tracks: Tracks, clip: Clip) -> Generator[tuple[Frame, FrameMasks], None, None]:
+    def _results(
+        self, tracks: Tracks, clip: Clip, *, soft: bool = False
+    ) -> Generator[tuple[Frame, FrameMasks], None, None]:
         with closing(clip.read()) as frames:
             for frame in frames:
-                masks = self._tracker.masks(tracks, frame.index)
+                masks = self._tracker.masks(tracks, frame.index, soft=soft)
                 assert masks is not None, "the tracks are complete"
                 yield frame, masks
 

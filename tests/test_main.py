@@ -1,18 +1,26 @@
 """The command line: what it writes, and one sentence and an exit code for what it refuses."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
+import time
+import zipfile
 from dataclasses import fields
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from sam2_cog import __main__, __version__
+from sam2_cog import __main__, __version__, pipeline
+from sam2_cog.engine import model
 from sam2_cog.engine.checkpoints import CHECKPOINTS
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError
 from sam2_cog.media.video import probe
 from sam2_cog.request import Request, option
+from tests.clips import frame_zip, numbered_frames, write_clip
 
 CLICK = ("--click-coordinates", "[30,40]")
 
@@ -26,7 +34,7 @@ def loaded_once(demo_model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> lis
         asked.append(name)
         return demo_model
 
-    monkeypatch.setattr(__main__, "load_model", load)
+    monkeypatch.setattr(model, "load_model", load)
     return asked
 
 
@@ -60,6 +68,35 @@ def test_it_writes_a_video_and_says_so(
     assert list(tmp_path.iterdir()) == [output]
 
 
+@pytest.mark.parametrize("suffix", [".json", ".csv"])
+def test_a_report_lies_beside_the_result_and_the_frames_to_look_at_are_named(
+    small_clip: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, report = tmp_path / "out.mp4", tmp_path / f"report{suffix}"
+    assert main("segment", small_clip, *CLICK, "--output", output, "--report", report, "--model", "demo") == 0
+    assert sorted(tmp_path.iterdir()) == [output, report]
+    if suffix == ".json":
+        told = json.loads(report.read_text())
+        assert told["model"] == "demo" and [frame["frame"] for frame in told["frames"]] == list(range(6))
+        assert told["request"]["click_coordinates"] == CLICK[1] and told["objects"][0]["prompts"][0]["frame"] == 0
+    else:
+        assert len(report.read_text().splitlines()) == 1 + 6
+
+
+def test_a_report_that_cannot_be_is_refused(
+    small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, words in (
+        ("report.txt", "'report.txt' does not end in .json or .csv"),
+        ("no/report.csv", "the folder"),
+        ("out.csv", "'out.csv' is the output itself"),
+    ):
+        given = ("--output-format", "csv", "--output", tmp_path / "out.csv", "--report", tmp_path / name)
+        assert main("segment", small_clip, *CLICK, *given, "--model", "demo") == 2
+        assert f"report: {words}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_input_has_a_flag_that_reaches_the_request(
     small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +111,7 @@ def test_every_input_has_a_flag_that_reaches_the_request(
         "background_color": "#0000ff",
         "output_format": "webp",
         "output_quality": 90,
+        "frame_images": "none",
         "output_frame_interval": 3,
         "video_fps": 29.97,
         "smallest_part": 2.5,
@@ -81,11 +119,11 @@ def test_every_input_has_a_flag_that_reaches_the_request(
     }
     seen: list[Request] = []
 
-    def segment(request: Request, *_: object) -> None:
+    def segment(request: Request, *_: object, **__: object) -> None:
         seen.append(request)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(__main__, "segment_video", segment)
+    monkeypatch.setattr(pipeline, "segment_video", segment)
     flags = [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), value)]
     assert main("segment", small_clip, *flags, "--separate-objects", "--output", tmp_path / "out.zip") == 1
     assert seen == [Request(small_clip, **given, separate_objects=True)]  # type: ignore[arg-type]
@@ -95,11 +133,11 @@ def test_every_input_has_a_flag_that_reaches_the_request(
 def test_without_flags_the_inputs_have_their_defaults(
     small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def segment(request: Request, *_: object) -> None:
+    def segment(request: Request, *_: object, **__: object) -> None:
         assert request == Request(small_clip, CLICK[1])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(__main__, "segment_video", segment)
+    monkeypatch.setattr(pipeline, "segment_video", segment)
     assert main("segment", small_clip, *CLICK, "--output", tmp_path / "out.mp4") == 1
 
 
@@ -156,7 +194,7 @@ def test_a_checkpoint_that_cannot_be_had_is_a_failure(
     def load(name: str | None) -> LoadedModel:
         raise CheckpointError("large: no network")
 
-    monkeypatch.setattr(__main__, "load_model", load)
+    monkeypatch.setattr(model, "load_model", load)
     assert main("segment", small_clip, *CLICK, "--output", tmp_path / "out.mp4") == 1
     assert capsys.readouterr().err.splitlines()[-1] == "sam2-cog: large: no network"
 
@@ -167,13 +205,80 @@ def test_a_refused_request_loads_no_model(small_clip: Path, tmp_path: Path, load
     assert loaded_once == []
 
 
-def test_a_file_that_cannot_be_written_is_a_failure(
-    small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("typed", ["~/small.mp4", "file://{}", "FILE://localhost{}", "file://{}?"])
+def test_a_home_folder_and_a_file_address_are_paths(
+    small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str
 ) -> None:
-    output = tmp_path / "out.zip"
-    output.mkdir()
-    assert main("segment", small_clip, *CLICK, "--output-format", "png", "--output", output) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("sam2-cog: out.zip cannot be written: ")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    name = tmp_path / ("small é.mp4?" if typed.endswith("?") else "small.mp4")
+    name.symlink_to(small_clip)
+    typed = typed.format(quote(str(name).rstrip("?")))
+    assert main("segment", typed, *CLICK, "--output", "~/out.mp4") == 0
+    assert probe(tmp_path / "out.mp4").frame_count == 6
+
+
+@pytest.mark.parametrize(
+    "address", ["https://example.org/clip.mp4", "s3://bucket/clip.mp4", "data:video/mp4;base64,AAAA"]
+)
+def test_an_address_is_refused_with_the_way_out(
+    small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    rest = f"{address!r} is an address, but the command line takes files; "
+    rest += "fetch it first, for example with 'curl -LO ADDRESS'"
+    assert refusal(capsys, "segment", address, *CLICK, "--output", tmp_path / "out.mp4") == f"video: {rest}"
+    assert refusal(capsys, "segment", small_clip, *CLICK, "--output", address) == f"output: {rest}"
+
+
+def test_what_a_user_should_know_follows_the_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = frame_zip(tmp_path / "frames.zip", numbered_frames(3, 96, 64))
+    with zipfile.ZipFile(frames, "a") as archive:
+        archive.writestr("notes.txt", "x")
+    assert main("segment", frames, *CLICK, "--output", tmp_path / "out.mp4") == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{tmp_path / 'out.mp4'}: 3 frames, 1 objects, ")
+    assert "video: frames.zip holds 1 other file, which was ignored (notes.txt)" in others
+
+
+# Signals, to a real process
+
+
+def started(folder: Path, clip: Path) -> "subprocess.Popen[str]":
+    """The program at work on a clip, with its temporary files and its result in `folder`."""
+    command = [sys.executable, "-m", "sam2_cog", "segment", str(clip), *CLICK, "--model", "demo"]
+    return subprocess.Popen(
+        [*command, "--output", str(folder / "out.mp4")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(folder)},
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    clip = write_clip(tmp_path / "long.mp4", numbered_frames(400, 96, 64))
+    folder = tmp_path / "results"
+    folder.mkdir()
+    with started(folder, clip) as process:
+        while not any(folder.iterdir()):  # the unfinished result is there: the work has begun
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert errors.splitlines()[-1] == "sam2-cog: interrupted, nothing was written"
+    assert "Traceback" not in errors
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("delay", [0.3, 1.2])
+def test_an_interrupt_while_the_program_starts_is_one_sentence(tmp_path: Path, small_clip: Path, delay: float) -> None:
+    with started(tmp_path, small_clip) as process:
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert errors == "sam2-cog: interrupted, nothing was written\n"
 
 
 def test_the_help_explains_every_input(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,18 +6,23 @@ import cv2
 import numpy as np
 import pytest
 import scipy.ndimage
+import supervision as sv
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from pycocotools import mask as coco_mask
 
 from sam2_cog.masks import (
     SPECK_PERCENT,
     FrameMasks,
     ObjectMask,
     Polygon,
+    compressed_rle,
     mask_box,
+    mask_iou,
     mask_union,
     no_masks,
+    one_polygon,
     polygons,
     run_lengths,
 )
@@ -127,6 +132,33 @@ def test_run_lengths_go_down_the_columns_and_begin_with_background(rows: list[st
     assert run_lengths(np.array([[c == "#" for c in row] for row in rows])) == counts
 
 
+@given(any_mask)
+def test_compressed_runs_are_the_text_of_pycocotools(mask: np.ndarray) -> None:
+    theirs = coco_mask.encode(np.asfortranarray(mask.view(np.uint8)))
+    assert compressed_rle(ObjectMask.of(mask)) == theirs["counts"].decode()
+
+
+@given(any_mask, any_mask)
+def test_iou_is_the_shared_part_of_both(first: np.ndarray, second: np.ndarray) -> None:
+    a, b = (np.kron(np.resize(mask, (12, 9)), np.ones((2, 3), bool)) for mask in (first, second))
+    union = (a | b).sum()
+    assert mask_iou(ObjectMask.of(a), ObjectMask.of(b)) == ((a & b).sum() / union if union else 1)
+
+
+@given(any_mask)
+def test_one_polygon_holds_all_parts_and_all_holes(mask: np.ndarray) -> None:
+    ring = one_polygon(ObjectMask.of(mask))
+    if ring is None:
+        assert not mask.any()
+        return
+    assert len(ring) >= 3
+    canvas = np.zeros(mask.shape, np.uint8)
+    cv2.fillPoly(canvas, [ring.astype(np.int32)], 1)
+    assert not (mask & ~canvas.astype(bool)).any()
+    if cv2.connectedComponents(mask.view(np.uint8), connectivity=8)[0] == 2:
+        assert (canvas.astype(bool) == mask).all()  # nothing to join across
+
+
 def filled(parts: tuple[Polygon, ...], size: tuple[int, ...]) -> np.ndarray:
     """What an annotation tool makes of polygons: each outline and what it holds, less the inside of its holes."""
     result = np.zeros(size, np.uint8)
@@ -183,3 +215,18 @@ def test_no_masks_are_empty() -> None:
     nothing = no_masks(4, 2, (5, 7))
     assert nothing.array().shape == (2, 5, 7) and not nothing.array().any()
     assert nothing.frame_index == 4 and not nothing.scores.any()
+
+
+def test_supervision_gets_the_objects_that_are_seen() -> None:
+    masks = np.zeros((3, 20, 30), bool)
+    masks[0, 2:5, 4:9] = masks[2, 19, 29] = True
+    found = FrameMasks(4, tuple(map(ObjectMask.of, masks)), np.array([0.9, 0, 0.5], np.float32), np.ones(3, np.float32))
+    seen = found.to_supervision(["a", "b", "c"])
+    assert seen.xyxy.tolist() == [[4, 2, 9, 5], [29, 19, 30, 20]] and (seen.mask == masks[[0, 2]]).all()
+    assert seen.class_id.tolist() == [0, 2] and seen.tracker_id.tolist() == [1, 3]
+    assert seen.data["class_name"].tolist() == ["a", "c"] and seen.confidence.tolist() == pytest.approx([0.9, 0.5])
+    picture = sv.MaskAnnotator(color_lookup=sv.ColorLookup.TRACK).annotate(np.zeros((20, 30, 3), np.uint8), seen)
+    assert picture[3, 5].any() and not picture[10, 10].any()
+    nothing = no_masks(0, 3, (20, 30)).to_supervision()
+    assert len(nothing) == 0 and nothing.mask.shape == (0, 20, 30)
+    sv.BoxAnnotator().annotate(np.zeros((20, 30, 3), np.uint8), nothing)

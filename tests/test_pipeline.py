@@ -4,19 +4,23 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from sam2_cog import pipeline
 from sam2_cog.engine import tracker
 from sam2_cog.engine.model import LoadedModel
+from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.masks import ObjectMask
+from sam2_cog.masks import FrameMasks, ObjectMask
 from sam2_cog.media.video import probe, read_frames
 from sam2_cog.outputs import OUTPUTS, suffix_of
 from sam2_cog.pipeline import Result, segment_video
@@ -67,6 +71,17 @@ def test_a_cutout_has_an_edge_from_the_networks_logits(run: Run, output_format: 
         assert ((alpha > 127) == exact).all() and len(np.unique(alpha)) > 10
     else:
         assert probe(result.path).frame_count == 6 and probe(result.path).has_alpha
+
+
+def test_probabilities_are_those_of_the_masks(run: Run) -> None:
+    exact = mask(entries(run(mask_type="binary", output_format="png").path)["masks/object_1/00003.png"])
+    content = entries(run(mask_type="probability", output_format="png").path)["masks/object_1/00003.png"]
+    graded = np.asarray(Image.open(io.BytesIO(content)))
+    assert ((graded > 127) == exact).mean() > 0.999 and len(np.unique(graded)) > 10
+    arrays = np.load(run(mask_type="probability", output_format="npz").path)
+    large = cv2.resize(arrays["logits/00003"][0].astype(np.float32), (96, 64))
+    assert np.abs(255 / (1 + np.exp(-large)) - graded).max() <= 0.51
+    assert (arrays["masks/00003"][0] == exact).all()
 
 
 @pytest.mark.parametrize("output_format", ["mp4", "png"])
@@ -167,14 +182,22 @@ def test_the_same_request_gives_the_same_bytes(run: Run) -> None:
     assert run(**given).path.read_bytes() == first
 
 
-def test_the_seconds_add_up(run: Run) -> None:
+def test_the_seconds_are_parts_of_the_whole(run: Run) -> None:
     result = run(click_coordinates="[30,40],[60,50]")
     assert (result.frames, result.objects) == (6, 2)
     parts = (result.decode_seconds, result.network_seconds, result.paint_seconds, result.encode_seconds)
     assert all(seconds > 0 for seconds in parts)
+    assert result.decode_seconds + result.network_seconds <= result.seconds
     assert set(result.metrics) == {
-        *("frames", "objects", "decode_seconds", "network_seconds", "paint_seconds", "encode_seconds")
+        *("frames", "objects", "seconds", "decode_seconds", "network_seconds", "paint_seconds", "encode_seconds")
     }
+
+
+def test_frames_too_large_to_wait_give_the_same_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = run(click_frames="3").path.read_bytes()
+    monkeypatch.setattr(pipeline, "MOST_BYTES_WAITING", 1)
+    monkeypatch.setattr(pipeline, "WriteBehind", lambda *arguments: pytest.fail("a thread"))
+    assert run(click_frames="3").path.read_bytes() == beside
 
 
 @pytest.mark.parametrize(
@@ -270,3 +293,89 @@ def test_a_clip_of_changing_frame_rate_keeps_its_times(run: Run, tmp_path: Path)
     times = [0, 40, 100, 250, 300]
     clip = write_clip(tmp_path / "uneven.mkv", numbered_frames(5, 64, 48), times_ms=times)
     assert probe_times(run(video=clip).path) == pytest.approx([time / 1000 for time in times], abs=0.001)
+
+
+# What may be written
+
+
+def refused_output(request: Request, path: Path | str) -> str:
+    """The sentence; no model must be asked for."""
+
+    def forbidden() -> LoadedModel:
+        raise AssertionError("a model was loaded")
+
+    with pytest.raises(InvalidRequest) as refusal:
+        segment_video(request, forbidden, path)
+    assert "\n" not in str(refusal.value) and "Errno" not in str(refusal.value) and len(str(refusal.value)) < 250
+    return str(refusal.value).removeprefix("output: ")
+
+
+def test_an_output_that_cannot_be_is_refused_before_the_work(small_clip: Path, tmp_path: Path) -> None:
+    video, archive = Request(small_clip, "[30,40]"), Request(small_clip, "[30,40]", output_format="png")
+    (tmp_path / "folder.zip").mkdir()
+    assert refused_output(archive, tmp_path / "folder.zip") == "'folder.zip' is a folder, but it must be a file"
+    assert refused_output(archive, str(tmp_path / "a.mp4")) == "'a.mp4' does not end in .zip, which png needs"
+    assert refused_output(video, tmp_path / "no" / "a.mp4") == f"the folder {str(tmp_path / 'no')!r} does not exist"
+    assert refused_output(video, tmp_path / f"{'a' * 252}.mp4").startswith(f"'{'a' * 40}'... cannot be a path: a name")
+    assert "cannot be a path" in refused_output(video, tmp_path / ("a/" * 2100) / "a.mp4")
+    assert "cannot be a path" in refused_output(video, tmp_path / "a\0.mp4")
+    assert refused_output(video, "/sys/a.mp4").startswith("nothing can be written to the folder '/sys': ")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.zip"]
+
+
+def test_the_source_is_never_written_over(small_clip: Path, tmp_path: Path) -> None:
+    before, link = small_clip.read_bytes(), tmp_path / "link.mp4"
+    link.symlink_to(small_clip)
+    for path in (small_clip, str(small_clip), link):
+        sentence = refused_output(Request(small_clip, "[30,40]"), path)
+        assert sentence == f"{Path(path).name!r} is the video itself, it must be another file"
+    assert small_clip.read_bytes() == before
+
+
+def test_the_longest_name_there_is_can_be_written(demo_model: LoadedModel, small_clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"{'é' * 125}a.mp4"
+    assert len(path.name.encode()) == 255
+    segment_video(Request(small_clip, "[30,40]"), demo_model, str(path))
+    assert probe(path).frame_count == 6
+
+
+def test_a_folder_of_frames_is_a_clip(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, frame in enumerate(numbered_frames(3, 65, 49)):
+        Image.fromarray(frame).save(folder / f"{number}.bmp")
+    assert probe(run(video=folder).path).frame_count == 3
+
+
+# What a user should know of the result
+
+
+def test_an_object_without_masks_on_most_frames_is_named(
+    demo_model: LoadedModel, small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found on two frames of six; with `forward` from frame 4 on, the frames before do not count."""
+
+    def found(self: Tracker, clip: Any, *_: object, **__: object) -> Any:
+        for frame in clip.read():
+            seen = np.full((64, 96), frame.index in (3, 4))
+            masks = (ObjectMask.of(seen), ObjectMask.of(~seen))
+            yield frame, FrameMasks(frame.index, masks, np.ones(2, np.float32), np.ones(2, np.float32))
+
+    monkeypatch.setattr(Tracker, "track", found)
+    request = Request(small_clip, "[30,40],[1,1]", click_object_ids="red,blue", output_format="png", click_frames="4")
+    result = segment_video(request, demo_model, tmp_path / "a.zip")
+    assert result.notes[:-1] == ("red has no mask on 4 of 6 frames",)  # and the frames to look at first
+    assert json.loads(entries(result.path)["manifest.json"])["notes"] == list(result.notes[:-1])
+    assert "notes" not in result.metrics
+    forward = segment_video(replace(request, propagation="forward"), demo_model, tmp_path / "a.zip")
+    assert "no mask" not in " ".join(forward.notes)
+
+
+def test_what_the_video_lost_is_in_the_result_and_the_manifest(run: Run, tmp_path: Path) -> None:
+    video = frame_zip(tmp_path / "a.zip", numbered_frames(2, 96, 64))
+    with zipfile.ZipFile(video, "a") as archive:
+        archive.writestr("notes.txt", "x")
+    for more in ({}, {"separate_objects": True, "output_format": "mp4"}):
+        result = run(video=video, **{"output_format": "png", **more})
+        assert result.notes[0] == "video: a.zip holds 1 other file, which was ignored (notes.txt)"
+        assert json.loads(entries(result.path)["manifest.json"])["notes"][0] == result.notes[0]

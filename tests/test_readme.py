@@ -13,8 +13,8 @@ from urllib.parse import unquote
 import pytest
 
 import sam2_cog
-from sam2_cog import session
-from sam2_cog.__main__ import _check_output, _parser
+from sam2_cog import pipeline, session
+from sam2_cog.__main__ import _parser
 from sam2_cog.engine.checkpoints import CHECKPOINTS, verify_checkpoint
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
@@ -23,6 +23,7 @@ from sam2_cog.masks import FrameMasks, ObjectMask
 from sam2_cog.media.video import probe
 from sam2_cog.prompts import ObjectPrompts, parse_prompts
 from sam2_cog.request import Request, option
+from tests.clips import numbered_frames, write_clip
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sam2_cog"
@@ -169,7 +170,7 @@ def test_a_command_parses(call: list[str]) -> None:
 def test_a_segment_command_is_a_request_that_fits_its_clip(call: list[str]) -> None:
     arguments = _parser().parse_args(call)
     request = Request(**{name: getattr(arguments, name) for name in INPUTS})
-    _check_output(request, Path(arguments.output.name))
+    pipeline.check_output(request, Path(Path(arguments.output).name))
     assert objects_of(request)
 
 
@@ -194,7 +195,7 @@ def test_the_python_example_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_model: LoadedModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On the sample itself; with a quicker network, and into another folder."""
-    (code,) = blocks("python")
+    (code,) = [block for block in blocks("python") if "supervision" not in block]
     asked: list[str] = []
 
     def load(name: str) -> LoadedModel:
@@ -212,6 +213,19 @@ def test_the_python_example_runs(
     lines = [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()]
     assert lines == [*range(frame_count), *range(60, frame_count)], "as the comments say"
     assert known["picture"].shape == (height, width, 3) and known["red"].shape == known["blue"].shape == (height, width)
+
+
+def test_the_recipe_for_supervision_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_model: LoadedModel
+) -> None:
+    """On a shorter clip of the same name."""
+    (code,) = [block for block in blocks("python") if "supervision" in block]
+    (tmp_path / "samples").mkdir()
+    write_clip(tmp_path / "samples/two_birds.mp4", numbered_frames(3, 640, 360))
+    monkeypatch.setattr(session, "load_model", lambda name: small_model)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(ast.parse(code), "outputs.md", "exec"), {})
+    assert probe(tmp_path / "annotated.mp4").frame_count == 3
 
 
 def test_the_names_that_are_kept_are_there() -> None:
@@ -301,7 +315,7 @@ def test_an_unreadable_video_is_told_in_the_words_of_the_page(tmp_path: Path) ->
 
 def test_a_wrong_suffix_is_told_in_the_words_of_the_page() -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        _check_output(Request(Path("clip.mp4"), "[1,1]", output_format="png"), Path("masks.mp4"))
+        pipeline.check_output(Request(Path("clip.mp4"), "[1,1]", output_format="png"), Path("masks.mp4"))
     assert str(refusal.value) in refusals()
 
 
@@ -340,7 +354,7 @@ def named_files() -> list[str]:
     """What stands in back quotes and looks like a file or a folder of this project."""
     spans = set(re.findall(r"`([\w./-]+)`", README))
     suffixes = (".py", ".yaml", ".toml", "/")
-    archive = ("masks/", "frames/")  # what is in an archive, not here
+    archive = ("masks/", "frames/", "images/", "JPEGImages/")  # what is in an archive, not here
     return sorted(span for span in spans if span.endswith(suffixes) and not span.startswith(archive))
 
 

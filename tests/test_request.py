@@ -45,6 +45,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "output_format": "mp4",
         "separate_objects": False,
         "output_quality": 80,
+        "frame_images": "jpg",
         "output_frame_interval": 1,
         "video_fps": 0,
         "smallest_part": 0.0,
@@ -60,7 +61,7 @@ def test_every_output_can_be_chosen() -> None:
 def test_each_choice_is_taken_and_nothing_else(name: str) -> None:
     for choice in option(name).choices:
         assert getattr(request(**{"output_format": "png", name: choice}), name) == choice
-    for other in ("", "MP4", "mask ", "none", "é" * 500):
+    for other in ("", "MP4", "mask ", "other", "é" * 500):
         message = refusal(**{name: other})
         assert message.startswith(f"{name}: ")
         assert all(choice in message for choice in option(name).choices)
@@ -146,6 +147,14 @@ def test_what_cannot_be_transparent_says_what_can(output_format: str) -> None:
         assert request(mask_type="cutout", output_format=other).wants_logits
 
 
+def test_probabilities_are_kept_exactly_or_not_at_all() -> None:
+    assert refusal(mask_type="probability") == (
+        "mask_type: probability is exact, which mp4 is not for, so output_format must be one of png, npz"
+    )
+    assert request(mask_type="probability", output_format="png").wants_logits
+    assert request(output_format="npz").wants_logits and not request().wants_logits
+
+
 def test_whole_numbers_may_come_as_floats() -> None:
     taken = request(output_quality=80.0, output_frame_interval=2.0, video_fps=25)
     assert (taken.output_quality, taken.output_frame_interval, taken.video_fps) == (80, 2, 25.0)
@@ -171,8 +180,14 @@ def test_a_path_may_be_a_text() -> None:
         (25, Fraction(25)),
         (0.01, Fraction(1, 100)),
         (12.5, Fraction(25, 2)),
-        (23.976, Fraction(2997, 125)),
+        (23.976, Fraction(24000, 1001)),
+        (23.98, Fraction(24000, 1001)),
+        (29.97, Fraction(30000, 1001)),
         (30000 / 1001, Fraction(30000, 1001)),
+        (47.952, Fraction(48000, 1001)),
+        (59.94, Fraction(60000, 1001)),
+        (119.88, Fraction(120000, 1001)),
+        (29.9, Fraction(299, 10)),
         (240, Fraction(240)),
     ],
 )

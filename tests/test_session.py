@@ -127,11 +127,25 @@ def test_what_is_written_is_what_a_request_gives(
     assert_as_a_fresh_run(session, CORRECTED)
 
 
-def test_what_needs_the_logits_is_written_too(session: Session, tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", [True, False])
+def test_what_needs_the_logits_is_written_too(
+    small_model: LoadedModel, small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: bool
+) -> None:
+    """Without the network where there is room for them, with it where there is none."""
+    if not room:
+        monkeypatch.setenv("SAM2_MAX_JOURNAL_BYTES", "1000")
+    session = Session(small_clip, small_model)
+    tracked(session, CLICKS)
+    assert session._tracks is not None and session._tracks.has_logits == room
     request = Request(session.info.path, **CLICKS, mask_type="cutout", output_format="png")  # type: ignore[arg-type]
     assert request.wants_logits
-    session.write(request, tmp_path / "result.zip", lambda *_: None)
     segment_video(request, session._model, tmp_path / "fresh.zip", lambda *_: None)
+    if room:
+        monkeypatch.setattr(small_model.network, "forward_image", None)
+    told: list[tuple[int, int]] = []
+    session.write(request, tmp_path / "result.zip", lambda *counts: told.append(counts))
+    session.close()
+    assert told == [(number, FRAMES) for number in range(1, FRAMES + 1)]
     assert (tmp_path / "result.zip").read_bytes() == (tmp_path / "fresh.zip").read_bytes()
 
 
@@ -236,7 +250,7 @@ def test_what_cannot_be_opened_is_said(small_clip: Path, tmp_path: Path) -> None
 
 def test_a_result_that_cannot_be_written_is_said_and_the_session_goes_on(session: Session, tmp_path: Path) -> None:
     request = Request(session.info.path, **CLICKS)  # type: ignore[arg-type]
-    with pytest.raises(OSError, match="cannot be written"):
+    with pytest.raises(InvalidRequest, match="does not exist"):
         session.write(request, tmp_path / "nowhere" / "result.mp4", lambda *_: None)
     assert session.write(request, tmp_path / "result.mp4", lambda *_: None).path.exists()
 
@@ -248,7 +262,7 @@ def test_a_file_that_went_away_is_said_and_the_session_goes_on(
     shutil.copy(small_clip, path)
     with Session(path, small_model) as session:
         path.unlink()
-        with pytest.raises((UnreadableVideo, OSError)):
+        with pytest.raises(UnreadableVideo, match=r"^video: clip.mp4 is no longer there$"):
             tracked(session, CLICKS)
         shutil.copy(small_clip, path)
         assert tracked(session, CLICKS) == list(range(FRAMES))
@@ -267,3 +281,10 @@ def test_somebody_clicks_and_scrubs_while_another_thread_tracks(session: Session
     thread.join()
     assert [masks.frame_index for masks in seen] == list(range(FRAMES))
     assert_as_a_fresh_run(session, CLICKS)
+
+
+def test_a_session_refuses_the_outputs_that_a_run_refuses(session: Session, small_clip: Path) -> None:
+    before = small_clip.read_bytes()
+    with pytest.raises(InvalidRequest, match=r"output: .small\.mp4. is the video itself"):
+        session.write(Request(small_clip, "[30,40]"), small_clip)
+    assert small_clip.read_bytes() == before

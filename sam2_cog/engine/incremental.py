@@ -31,6 +31,11 @@ class Tracks:
         """Whether every object is tracked to the end."""
         return all(recording.complete for recording in self.recordings)
 
+    @property
+    def has_logits(self) -> bool:
+        """Whether `masks` can give the logits of all that is tracked; where disk is short it cannot."""
+        return all(recording.has_logits for recording in self.recordings)
+
 
 class IncrementalTracker:
     """Gives the masks that `Tracker` gives, bit for bit on the CPU, whatever was tracked or broken off before.
@@ -79,13 +84,14 @@ class IncrementalTracker:
             while stretch := self._next_stretch(tracks):
                 yield from self._run(tracks, *stretch, resizers)
 
-    def masks(self, tracks: Tracks, frame: int) -> FrameMasks | None:
+    def masks(self, tracks: Tracks, frame: int, *, soft: bool = False) -> FrameMasks | None:
         """The masks of all objects on a frame; None while nothing of it is known.
 
-        Where an object is still stale it has what was found last under its name, or an empty mask.
+        Where an object is still stale it has what was found last under its name, or an empty mask. soft: with the
+        logits; InvalidRequest if they had to make room.
         """
         with self._using() as journal:
-            return self._masks(journal, tracks, frame)
+            return self._masks(journal, tracks, frame, soft=soft)
 
     def preview(self, one: ObjectPrompts, passes: Passes, frame: int, encoded: Callable[[int], Features]) -> FrameMasks:
         """The mask of an object on one frame, as tracking would find it so far as this frame alone tells.
@@ -144,7 +150,7 @@ class IncrementalTracker:
         recordings = [tracks.recordings[number] for number in numbers]
         with self._using() as journal:
             state = RunState(first, tuple(journal.memory(recording, first) for recording in recordings))
-        run = Run(self._model, self._clip, objects, tracks.passes, resizers, state)
+        run = Run(self._model, self._clip, objects, tracks.passes, resizers, state, soft=True)
         if first == 0:
             run.condition()
         with closing(run.rest()) as found:
@@ -168,11 +174,11 @@ class IncrementalTracker:
                     pass
         return run.state
 
-    def _masks(self, journal: Journal, tracks: Tracks, frame: int) -> FrameMasks | None:
+    def _masks(self, journal: Journal, tracks: Tracks, frame: int, *, soft: bool = False) -> FrameMasks | None:
         if tracks.passes.last(frame) == len(tracks.passes):
             return joined([self._empty(frame)] * len(tracks.objects))
         found = [
-            journal.masks(recording, frame) if recording.knows(frame) else journal.latest(one.name, frame)
+            journal.masks(recording, frame, soft=soft) if recording.knows(frame) else journal.latest(one.name, frame)
             for one, recording in zip(tracks.objects, tracks.recordings, strict=True)
         ]
         return joined([part or self._empty(frame) for part in found]) if any(found) else None

@@ -2,14 +2,16 @@
 
 A run that goes on at a step reads, of each object, the conditioning frames and two short windows of tracked frames
 (`object_memory`). The journal keeps what those windows hold for every step, 513 KiB for each frame and object with the
-official networks, and the masks, some hundred bytes. Where that is more than its budget it lets go of earlier states
-first, and then keeps only the window before every 64th step (128th, ...): a run then goes on from the last of those.
+official networks, the logits, 128 KiB, and the masks, some hundred bytes. Where that is more than its budget it lets go
+of earlier states first, then of the logits, and then keeps only the window before every 64th step (128th, ...): a run
+goes on from the last of those.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from sam2_cog.engine.mask_store import pack, unpack
 from sam2_cog.engine.object_memory import Conditioning, ObjectMemory
 from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.scratch_file import Place, ScratchFile
+from sam2_cog.errors import InvalidRequest
 from sam2_cog.masks import FrameMasks
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 
@@ -31,6 +34,7 @@ THINNED = 64
 class _Step:
     masks: Place
     memory: Place | None
+    logits: Place | None
 
 
 @dataclass(eq=False)
@@ -46,6 +50,11 @@ class Recording:
     def complete(self) -> bool:
         """Whether every step was found."""
         return len(self.steps) == len(self.passes)
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether the logits of every step were kept."""
+        return all(step.logits for step in self.steps)
 
     def repeats(self, prompts: ObjectPrompts, passes: Passes) -> int:
         """How many of the steps a run of these prompts would find again, bit for bit; -1: not even what is prompted."""
@@ -69,7 +78,7 @@ class Journal:
     """The recordings of one clip: those of the state tracked last, and of a few before it. Not safe in several threads.
 
     new_memory: makes the memory of an object of which nothing is known. device: where memories live.
-    budget: bytes of memories on disk.
+    budget: bytes of memories and logits on disk.
     """
 
     def __init__(self, new_memory: Callable[[], ObjectMemory], device: torch.device, budget: int) -> None:
@@ -78,8 +87,10 @@ class Journal:
         self._device = device
         self._budget = budget
         self._spacing = 1
+        self._keeps_logits = True
         self._masks, self._memories = ScratchFile(), ScratchFile()
         self._layout: tuple[tuple[torch.Size, torch.dtype], ...] = ()
+        self._logits_size = (0, 0)
         self._states: deque[tuple[Recording, ...]] = deque(maxlen=STATES_KEPT)
 
     def close(self) -> None:
@@ -127,19 +138,32 @@ class Journal:
         if step < len(recording.steps):
             return  # found once more on the way from an earlier step
         tracked = memory.tracked(masks.frame_index)
-        keep = tracked is not None and self._kept(step)
-        place = self._memories.put(self._dump(tracked)) if tracked and keep else None
-        recording.steps.append(_Step(self._masks.put(pack(masks)), place))
+        kept = self._memories.put(self._dump(tracked)) if tracked and self._kept(step) else None
+        logits = None
+        if masks.soft is not None and self._keeps_logits:
+            self._logits_size = masks.soft.shape[1:]
+            logits = self._memories.put(masks.soft.tobytes())
+        recording.steps.append(_Step(self._masks.put(pack(replace(masks, soft=None))), kept, logits))
         recording.conditioned = memory.conditioned
         self._make_room(len(recording.passes))
 
-    def masks(self, recording: Recording, frame: int) -> FrameMasks:
-        """The masks of a frame that the recording knows, of its one object."""
-        return unpack(frame, recording.steps[recording.passes.last(frame)].masks.read())
+    def masks(self, recording: Recording, frame: int, *, soft: bool = False) -> FrameMasks:
+        """The masks of a frame that the recording knows, of its one object.
+
+        soft: with their logits; raises InvalidRequest if they had to make room.
+        """
+        step = recording.steps[recording.passes.last(frame)]
+        masks = unpack(frame, step.masks.read())
+        if not soft:
+            return masks
+        if step.logits is None:
+            raise InvalidRequest("output: the room on disk for the edges of the masks is used up, ask for it again")
+        logits = np.frombuffer(step.logits.read(), np.float16).reshape(1, *self._logits_size)
+        return replace(masks, soft=logits)
 
     def _recordings(self) -> Iterator[Recording]:
-        """All recordings, the newest first."""
-        return (recording for state in reversed(self._states) for recording in state)
+        """All recordings, each once, the newest first."""
+        return iter(dict.fromkeys(recording for state in reversed(self._states) for recording in state))
 
     def _open(self, prompts: ObjectPrompts, passes: Passes) -> Recording:
         found = self.find(prompts, passes)
@@ -157,12 +181,16 @@ class Journal:
     def _make_room(self, steps: int) -> None:
         while self._memories.size > self._budget and len(self._states) > 1:
             self._states.popleft()
+        if self._memories.size > self._budget and self._keeps_logits:
+            self._keeps_logits = False
+            for recording in self._recordings():
+                for step in recording.steps:
+                    step.logits = None
         while self._memories.size > self._budget and self._spacing < steps:
             self._spacing = max(THINNED, 2 * self._spacing)
             for recording in self._recordings():
                 for number, step in enumerate(recording.steps):
-                    if not self._kept(number):
-                        step.memory = None
+                    step.memory = step.memory if self._kept(number) else None
 
     def _dump(self, tensors: tuple[Tensor, ...]) -> bytes:
         self._layout = tuple((tensor.shape, tensor.dtype) for tensor in tensors)

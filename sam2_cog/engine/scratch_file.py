@@ -28,13 +28,13 @@ class ScratchFile:
 
     def put(self, data: bytes) -> "Place":
         """Write these bytes somewhere."""
-        room = -(-len(data) // STEP) * STEP
+        room = _room(len(data))
         with self._lock:
             if self._free[room]:
                 offset = self._free[room].pop()
             else:
                 offset, self._end = self._end, self._end + room
-            place = Place(self, offset, len(data), room)
+            place = Place(self, offset, len(data))
             try:
                 self._file.seek(offset)
                 self._file.write(data)
@@ -49,9 +49,9 @@ class ScratchFile:
             self._file.seek(offset)
             return self._file.read(length)
 
-    def free(self, offset: int, room: int) -> None:
+    def free(self, offset: int, length: int) -> None:
         """Give room back. Without the lock: a place may go away while this thread holds it, and a list is safe."""
-        self._free[room].append(offset)
+        self._free[_room(length)].append(offset)
 
     def close(self) -> None:
         """Give everything back to the disk."""
@@ -70,14 +70,18 @@ class ScratchFile:
 class Place:
     """Where some bytes are; they stay for as long as this object does."""
 
-    __slots__ = ("_file", "_length", "_offset", "_room")
+    __slots__ = ("_file", "_length", "_offset")
 
-    def __init__(self, file: ScratchFile, offset: int, length: int, room: int) -> None:
-        self._file, self._offset, self._length, self._room = file, offset, length, room
+    def __init__(self, file: ScratchFile, offset: int, length: int) -> None:
+        self._file, self._offset, self._length = file, offset, length
 
     def read(self) -> bytes:
         """The bytes as they were put."""
         return self._file.read(self._offset, self._length)
 
     def __del__(self) -> None:
-        self._file.free(self._offset, self._room)
+        self._file.free(self._offset, self._length)
+
+
+def _room(length: int) -> int:
+    return -(-length // STEP) * STEP

@@ -47,6 +47,7 @@ _DECODERS = (
     "mov_text,subrip,srt,ssa,ass,webvtt,text,dvbsub,dvdsub,pgssub,xsub,cc_dec,libzvbi_teletextdec"
 )
 _OPEN_FILES = 64
+_MESSAGE_BYTES = 4096
 _WAIT_FOR_END_SECONDS = 10
 
 
@@ -76,6 +77,14 @@ def passthrough() -> dict[str, str]:
     return {"fps_mode" if b"-fps_mode" in text else "vsync": "passthrough"}
 
 
+@lru_cache(maxsize=1)
+def muxer_version() -> tuple[int, int]:
+    """Version of the library that reads and writes containers: (58, 45) is ffmpeg 4.3; (0, 0) where it is not told."""
+    process = start(["ffmpeg", "-version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    found = re.search(rb"libavformat +(\d+)\. *(\d+)", process.communicate()[0])
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
 def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
     """Start ffmpeg or ffprobe within the limits; `streams` are those of `subprocess.Popen`.
 
@@ -92,6 +101,25 @@ def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
     return process
 
 
+def message_file() -> IO[bytes]:
+    """A temporary file for what a process says, with room in it, so that on a full disk it can say that."""
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed by the caller
+    file.write(bytes(_MESSAGE_BYTES))
+    file.seek(0)
+    return file
+
+
+@lru_cache(maxsize=1)
+def version() -> str | None:
+    """The version of ffmpeg that is installed, as it says it; None without one."""
+    try:
+        process = start(["ffmpeg", "-version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    except FileNotFoundError:
+        return None
+    found = re.match(rb"ffmpeg version (\S+)", process.communicate()[0])
+    return found.group(1).decode("ascii", "replace") if found else None
+
+
 @contextmanager
 def running(command: list[str], path: Path) -> Iterator[tuple[Any, IO[bytes]]]:
     """A process with `path` as its standard input, and a file of its error messages; killed and reaped on the way out.
@@ -99,7 +127,7 @@ def running(command: list[str], path: Path) -> Iterator[tuple[Any, IO[bytes]]]:
     Raises:
         UnreadableVideo: the program is not installed; while its output is read: it stood still, or was killed.
     """
-    with path.open("rb") as source, tempfile.TemporaryFile() as errors:
+    with path.open("rb") as source, message_file() as errors:
         try:
             process = start(command, stdin=source, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
         except FileNotFoundError:
@@ -176,9 +204,9 @@ def end(process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
 def reason(errors: IO[bytes]) -> str:
     """The first of a process's messages, without the names of ffmpeg's parts, to end a sentence; empty without any."""
     errors.seek(0)
-    for line in errors.read(4000).decode("utf-8", "replace").splitlines():
+    for line in errors.read(_MESSAGE_BYTES).rstrip(b"\0").decode("utf-8", "replace").splitlines():
         message = re.sub(r"^(\[[^\]]*\] *)+", "", line).replace(f"{SOURCE}: ", "").strip(" .")
-        if "whitelist" in message:
+        if "whitelist" in message or "m3u8" in message:  # a playlist is refused in other words from ffmpeg 6 on
             return ": files of this kind are not supported"
         if size := re.match(r"Picture size (\d+)x(\d+) exceeds", message):
             width, height = int(size[1]), int(size[2])

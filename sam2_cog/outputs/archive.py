@@ -1,11 +1,13 @@
 """A zip with a picture per frame, or a mask per object and frame, and `manifest.json`.
 
 `binary` writes `masks/<object>/<number>.png`, one channel, 0 or 255, whatever the format asked for: masks stay exact.
+`probability` writes the same folders and files with 255 times the network's probability in each pixel.
 The other mask types write `frames/<number>.<format>`, or `frames/<object>/<number>.<format>` with `separate_objects`.
 Numbers have five digits or more and go on without gaps, as editors want them; the manifest names each one's frame.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -14,6 +16,7 @@ import numpy as np
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs.base import Output, OutputSpec
+from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.outputs.manifest import Manifest
 from sam2_cog.outputs.zip_file import ZipFileWriter
@@ -33,11 +36,11 @@ class Archive(Output):
 
     def __init__(self, spec: OutputSpec) -> None:
         super().__init__(spec)
-        self._exact = spec.mask_type == "binary"
+        self._exact = spec.mask_type in ("binary", "probability")
         top = "masks" if self._exact else "frames"
         apart = self._exact or spec.separate_objects
         self._folders = tuple(f"{top}/{name}" for name in safe_names(spec.names)) if apart else ()
-        self._manifest = Manifest(spec, self._folders)
+        self._manifest = Manifest(spec, self._folders, notes=self.notes)
         self._zip: ZipFileWriter | None = None
 
     @abstractmethod
@@ -47,19 +50,20 @@ class Archive(Output):
     def _open(self, path: Path) -> None:
         self._zip = ZipFileWriter(path)
 
-    def _add(self, frame: Frame, masks: FrameMasks) -> None:
+    def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._zip is not None
         number = f"{self.frames_written:05d}"
         if self._exact:
-            for folder, mask in zip(self._folders, masks.objects, strict=True):
-                picture = mask.full().view(np.uint8) * np.uint8(255)
-                self._zip.store(f"{folder}/{number}.png", encode(".png", picture, *_PNG_OF_MASK))
+            picture_of = _probability if self.spec.mask_type == "probability" else _binary
+            for index, folder in enumerate(self._folders):
+                content = encode(".png", picture_of(masks, index), *_PNG_OF_MASK)
+                self._zip.store(f"{folder}/{number}.png", content)
         else:
             for index, folder in enumerate(self._folders or ("frames",)):
                 shown = masks.only(index) if self._folders else masks
                 suffix, content = self._encode(self._paint(frame, shown))
                 self._zip.store(f"{folder}/{number}.{suffix}", content)
-        self._manifest.add(frame, masks)
+        self._manifest.add(frame, facts)
 
     def _finish(self) -> None:
         assert self._zip is not None
@@ -80,3 +84,17 @@ def encode(suffix: str, picture: Picture, *options: int) -> bytes:
     done, content = cv2.imencode(suffix, picture, options)
     assert done, f"OpenCV was built without {suffix}"
     return content.tobytes()
+
+
+def _binary(masks: FrameMasks, index: int) -> Picture:
+    """(H, W) uint8: 255 where the mask is set."""
+    return masks.objects[index].full().view(np.uint8) * np.uint8(255)
+
+
+def _probability(masks: FrameMasks, index: int) -> Picture:
+    """(H, W) uint8: 255 / (1 + exp(-logit)), from the logits enlarged bilinearly; 0 on a frame that was not tracked."""
+    height, width = masks.objects[index].size
+    if masks.soft is None:
+        return np.zeros((height, width), np.uint8)
+    logits = np.asarray(cv2.resize(masks.soft[index].astype(np.float32), (width, height)), np.float32)
+    return np.rint(255 / (1 + np.exp(-logits.clip(-30, 30)))).astype(np.uint8)

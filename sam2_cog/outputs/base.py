@@ -3,19 +3,22 @@
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo
+from sam2_cog.outputs.facts import ObjectFacts, Watch
 from sam2_cog.painting.captions import Colour, Picture
 from sam2_cog.painting.render import Painter
-from sam2_cog.request import AnnotationType, MaskType
+from sam2_cog.prompts import ObjectPrompts
+from sam2_cog.request import AnnotationType, FrameImages, MaskType
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,20 @@ class OutputSpec:
     """A picture or video of its own for each object; the others are not shown in it."""
     quality: int = 80
     """1 (smallest) to 100 (best); each output says what it makes of it."""
+    frame_images: FrameImages = "jpg"
+    """Which files a data set holds the frames in."""
     frame_interval: int = 1
     """n >= 1: the frames 0, n, 2n, ... are written."""
     frame_rate: Fraction | None = None
     """Frames a second of the written frames; None keeps each frame's own time."""
     model: str | None = None
     """The model that found the masks, for the record."""
+    searched_from: int = 0
+    """Number of the first frame on which the objects were looked for."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """The request's inputs as they were understood, for the record."""
+    prompts: tuple[ObjectPrompts, ...] = ()
+    """What was clicked, by object, for the record."""
 
     @property
     def transparent(self) -> bool:
@@ -64,8 +75,14 @@ class Output(ABC):
         self.frames_written = 0
         self.paint_seconds = 0.0
         self.encode_seconds = 0.0
-        self._part = spec.path.with_name(f".{spec.path.name}.part")
+        self._searched = 0
+        self._empty = [0] * len(spec.names)
+        # a name of its own: two runs with the same output do not meet, and the last to finish wins
+        self._part = spec.path.with_name(f".sam2-cog-{token_hex(8)}.part")
         video = spec.video
+        self.watch = Watch(spec.names)
+        self.notes: list[str] = []
+        """What of the clip did not get into the file, as sentences."""
         self._painter = Painter(
             spec.names, video.width, video.height, spec.mask_type, spec.annotation_type, spec.background
         )
@@ -79,22 +96,28 @@ class Output(ABC):
     def write(self, frame: Frame, masks: FrameMasks) -> None:
         """Write a frame with its masks; a frame that `frame_interval` leaves out is passed over."""
         assert frame.index == masks.frame_index
-        if frame.index % self.spec.frame_interval:
-            return
         with self._writing():
-            self._add(frame, masks)
+            facts = self.watch.see(masks)
+            if frame.index >= self.spec.searched_from:
+                self._searched += 1
+                self._empty = [count + (not one.visible) for count, one in zip(self._empty, facts, strict=True)]
+            if frame.index % self.spec.frame_interval:
+                return
+            self._add(frame, masks, facts)
         self.frames_written += 1
 
     def close(self) -> None:
         """Finish the file and give it its name."""
         with self._writing():
+            self.notes += self._hardly_found()
             self._finish()
             os.replace(self._part, self.spec.path)
 
     def discard(self) -> None:
         """Stop at once and leave nothing behind."""
         self._stop()
-        self._part.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be made, nothing is there; and it is not what went wrong
+            self._part.unlink()
 
     def __enter__(self) -> "Output":
         try:
@@ -122,6 +145,14 @@ class Output(ABC):
         self.encode_seconds -= spent
         return picture
 
+    def _hardly_found(self) -> list[str]:
+        """A sentence for each object that has no mask on most of the frames on which it was looked for."""
+        return [
+            f"{name} has no mask on {empty} of {self._searched} frames"
+            for name, empty in zip(self.spec.names, self._empty, strict=True)
+            if 2 * empty > self._searched
+        ]
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         start = time.perf_counter()
@@ -137,7 +168,7 @@ class Output(ABC):
         """Begin the file at `path`."""
 
     @abstractmethod
-    def _add(self, frame: Frame, masks: FrameMasks) -> None:
+    def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         """Append a frame."""
 
     @abstractmethod

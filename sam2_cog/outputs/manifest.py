@@ -1,47 +1,47 @@
-"""`manifest.json` of an archive: the video, the objects, and what was found on each written frame."""
+"""`manifest.json`: what was asked for, the video, the objects, and what was found on each written frame."""
 
-import json
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from importlib import metadata
 from typing import Any
 
-from sam2_cog.masks import FrameMasks
+from sam2_cog import __version__
+from sam2_cog.media.ffmpeg_run import version
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs.base import OutputSpec
+from sam2_cog.outputs.facts import ObjectFacts
+from sam2_cog.outputs.json_lines import JsonLines, document
 from sam2_cog.painting.render import object_colour
-
-_PIECE = 1 << 16
-_IN_MEMORY = 1 << 20
+from sam2_cog.prompts import FramePrompt, ObjectPrompts
 
 
 class Manifest:
-    """Gathers one line per frame in a file of its own, because an archive can only be written from front to back."""
+    """Gathers one line per frame; `pieces` is the whole file."""
 
-    def __init__(self, spec: OutputSpec, folders: tuple[str, ...]) -> None:
-        """`folders` are the objects' folders, or files, in the archive; empty where they have none."""
+    def __init__(self, spec: OutputSpec, folders: tuple[str, ...] = (), *, notes: Sequence[str] = ()) -> None:
+        """`folders` are the objects' folders, or files, in the archive; empty where they have none.
+
+        notes: what was lost on the way, beside what `spec.video` tells of itself; read when the file is written.
+        """
         self._spec = spec
+        self._notes = notes
         self._folders = folders
-        self._frames = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  closed by close()
-        self._count = 0
+        self._frames = JsonLines()
 
-    def add(self, frame: Frame, masks: FrameMasks) -> None:
-        """Note a written frame: number, time by the source's clock, and each object's area, box and score."""
-        found = [
-            {"index": index, "area": mask.area, "box": mask.box, "score": round(float(score), 4)}
-            for index, (mask, score) in enumerate(zip(masks.objects, masks.scores, strict=True))
-        ]
-        line = {"frame": frame.index, "time_seconds": round(frame.time_seconds, 6), "objects": found}
-        self._frames.write((",\n  " if self._count else "\n  ").encode() + json.dumps(line).encode())
-        self._count += 1
+    def add(self, frame: Frame, facts: Sequence[ObjectFacts]) -> None:
+        """Note a written frame: its number here and in the video, its time, each object's facts."""
+        self._frames.add(
+            {
+                "number": len(self._frames),
+                "frame": frame.index,
+                "time_seconds": round(frame.time_seconds, 6),
+                "objects": [one.as_dict() for one in facts],
+            }
+        )
 
     def pieces(self) -> Iterator[bytes]:
         """The whole file, bit by bit, as UTF-8 JSON with one frame a line."""
-        head = json.dumps(self._head(), ensure_ascii=False, indent=1).removesuffix("\n}")
-        yield head.encode("utf-8") + b',\n "frames": ['
-        self._frames.seek(0)
-        while piece := self._frames.read(_PIECE):
-            yield piece
-        yield b"\n ]\n}\n"
+        yield from document(self._head(), frames=self._frames)
 
     def close(self) -> None:
         """Let go of the gathered lines."""
@@ -50,7 +50,10 @@ class Manifest:
     def _head(self) -> dict[str, Any]:
         spec, video = self._spec, self._spec.video
         return {
+            "versions": {"sam2-cog": __version__, "torch": _version_of("torch"), "ffmpeg": version()},
             "model": spec.model,
+            "request": dict(spec.inputs),
+            "notes": [*video.notes, *self._notes],
             "video": {
                 "name": video.path.name,
                 "width": video.width,
@@ -65,7 +68,33 @@ class Manifest:
                     "name": name,
                     "colour": "#{:02x}{:02x}{:02x}".format(*object_colour(index)),
                     "folder": self._folders[index] if self._folders else None,
+                    "prompts": _prompts(spec.prompts[index]) if spec.prompts else [],
                 }
                 for index, name in enumerate(spec.names)
             ],
         }
+
+
+def _prompts(prompts: ObjectPrompts) -> list[dict[str, Any]]:
+    """What the clicks were understood as, by frame."""
+    kinds = ((prompts.prompts, False), (prompts.corrections, True))
+    entries = [_prompt(one, correction) for found, correction in kinds for one in found]
+    return sorted(entries, key=lambda entry: int(entry["frame"]))
+
+
+def _prompt(prompt: FramePrompt, correction: bool) -> dict[str, Any]:
+    return {
+        "frame": prompt.frame_index,
+        "correction": correction,
+        "points": [list(point) for point in prompt.points],
+        "labels": list(prompt.labels),
+        "box": list(prompt.box) if prompt.box else None,
+    }
+
+
+@lru_cache
+def _version_of(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

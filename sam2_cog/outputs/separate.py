@@ -1,6 +1,7 @@
 """A zip with a video per object, `<object>.<format>`, which shows that object alone, and `manifest.json`."""
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from sam2_cog.limits import SEPARATE_VIDEOS
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs.base import Output, OutputSpec
+from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.outputs.manifest import Manifest
 from sam2_cog.outputs.video import VideoOutput
@@ -28,7 +30,7 @@ class SeparateVideos(Output):
             raise InvalidRequest(f"separate_objects: there are {excess}; a png archive takes any number")
         self._kind = kind
         self._files = tuple(name + kind.suffix for name in safe_names(spec.names))
-        self._manifest = Manifest(spec, self._files)
+        self._manifest = Manifest(spec, self._files, notes=self.notes)
         self._held = ExitStack()
         self._videos: list[Output] = []
 
@@ -42,14 +44,15 @@ class SeparateVideos(Output):
             self._held.callback(video.discard)
             video.open()
             self._videos.append(video)
+        self.notes += self._videos[0].notes
 
-    def _add(self, frame: Frame, masks: FrameMasks) -> None:
+    def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         for index, video in enumerate(self._videos):
             painting = video.paint_seconds
             video.write(frame, masks.only(index))
             self.paint_seconds += video.paint_seconds - painting
             self.encode_seconds -= video.paint_seconds - painting
-        self._manifest.add(frame, masks)
+        self._manifest.add(frame, facts)
 
     def _finish(self) -> None:
         for name, video in zip(self._files, self._videos, strict=True):

@@ -1,5 +1,6 @@
 """Recordings on disk: what comes back, what is shared, and what goes when there is no room."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from sam2_cog.engine.journal import STATES_KEPT, THINNED, Journal, Recording
 from sam2_cog.engine.object_memory import Conditioning, ObjectMemory
 from sam2_cog.engine.passes import Passes
+from sam2_cog.errors import InvalidRequest
 from sam2_cog.masks import FrameMasks, ObjectMask
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 
@@ -42,7 +44,7 @@ def masks(frame: int, step: int) -> FrameMasks:
     return FrameMasks(frame, (ObjectMask.of(mask),), np.array([step], np.float32), np.zeros(1, np.float32))
 
 
-def record(journal: Journal, recording: Recording, until: int) -> None:
+def record(journal: Journal, recording: Recording, until: int, *, soft: bool = False) -> None:
     """Let a run go on to a step; the start is conditioned, and what is corrected becomes conditioned."""
     memory = journal.memory(recording, journal.resumable(len(recording.steps)))
     passes, corrected = recording.passes, {each.frame_index for each in recording.prompts.corrections}
@@ -52,7 +54,10 @@ def record(journal: Journal, recording: Recording, until: int) -> None:
             memory.remember(frame, *found(step))
         if frame in corrected or frame == passes.start:
             memory.condition(frame, Conditioning(*found(step), *(torch.zeros(1),) * 3))
-        journal.add(recording, step, masks(frame, step), memory)
+        found_masks = masks(frame, step)
+        if soft:
+            found_masks = replace(found_masks, soft=np.full((1, 4, 4), step, np.float16))
+        journal.add(recording, step, found_masks, memory)
 
 
 def opened(journal: Journal, *objects: ObjectPrompts, frames: int = 200, propagation: str = "both") -> list[Recording]:
@@ -179,6 +184,21 @@ def test_earlier_states_go_before_windows_do() -> None:
     record(journal, second, 200)
     assert journal._spacing == 1
     assert journal.find(told(), Passes(0, 200, False)) is None
+    journal.close()
+
+
+def test_logits_go_before_windows_do() -> None:
+    journal = made(budget=250 * ENTRY)
+    (recording,) = opened(journal, told())
+    record(journal, recording, 100, soft=True)
+    assert recording.has_logits
+    logits = journal.masks(recording, 7, soft=True).soft
+    assert logits is not None and logits.dtype == np.float16 and np.array_equal(logits, np.full((1, 4, 4), 7))
+    record(journal, recording, 200, soft=True)
+    assert not recording.has_logits and journal._spacing == 1
+    assert journal.masks(recording, 7).soft is None
+    with pytest.raises(InvalidRequest, match="room"):
+        journal.masks(recording, 7, soft=True)
     journal.close()
 
 

@@ -2,8 +2,10 @@
 
 import gc
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ import torch
 
 from sam2_cog.engine import tracker as module
 from sam2_cog.engine.model import LoadedModel, build_network, cast_products, load_model, place_network
-from sam2_cog.engine.tracker import Tracker
+from sam2_cog.engine.passes import Passes
+from sam2_cog.engine.tracker import Run, Tracker
 from sam2_cog.media.video import Frame
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from tests.official import official_logits, official_predictor
@@ -147,6 +150,31 @@ def test_a_clip_of_one_frame(demo: LoadedModel) -> None:
     clip = moving_blocks(4, 1, 65, 49)
     ((frame, masks),) = Tracker(demo).track(clip, (target(0, click(0, (40, 30))),))
     assert frame.index == 0 and masks.array().shape == (1, 49, 65) and masks.scores.shape == (1,)
+
+
+@pytest.mark.parametrize("step", [1, 7, 9, 10, 20])
+def test_a_run_goes_on_from_the_state_of_another(small_model: LoadedModel, step: int) -> None:
+    """Written to a file and read again, in either pass and between the two: a lost machine's work goes on elsewhere."""
+    clip = moving_blocks(4, 24, 96, 64)
+    objects = (
+        target(0, click(8, (40, 30)), corrections=(click(3, (10, 10), label=0), click(18, (60, 20)))),
+        target(1, click(11, (70, 40))),
+    )
+    passes = Passes.of(objects, clip.frame_count, "both")
+    with ThreadPoolExecutor(1) as resizers:
+        run = Run(small_model, clip, objects, passes, resizers)
+        run.condition()
+        rest = run.rest()
+        for _ in range(step):
+            next(rest)
+        file = BytesIO()
+        torch.save(run.state, file)
+        file.seek(0)
+        state = torch.load(file, weights_only=False)
+        assert state.step == step
+        again = Run(small_model, clip, objects, passes, resizers, state)
+        for expected, found in zip(rest, again.rest(), strict=True):
+            assert found.objects == expected.objects and np.array_equal(found.scores, expected.scores)
 
 
 def test_scores_are_between_0_and_1(demo: LoadedModel) -> None:

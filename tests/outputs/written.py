@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,19 @@ def soft_masks_of(info: VideoInfo, index: int) -> FrameMasks:
     large = [cv2.resize(plane.astype(np.float32), (width, height)) for plane in soft]
     masks = tuple(ObjectMask.of(np.asarray(plane > 0)) for plane in large)
     return FrameMasks(index, masks, np.array([0.9, 0.8], np.float32), np.ones(2, np.float32), soft)
+
+
+def shapes_of(info: VideoInfo, index: int) -> FrameMasks:
+    """Masks that are hard to write: one with a hole and a part apart, one in the corner, gone on every third frame."""
+    height, width = info.height, info.width
+    rows, columns = np.mgrid[:height, :width]
+    masks = np.zeros((2, height, width), bool)
+    distance = np.hypot(rows - height * 0.55, columns - width * 0.4)
+    masks[0] = (distance < height * 0.35) & (distance > height * 0.15)
+    masks[0, 2:5, 2:9] = True
+    masks[1, height // 2 :, width - 12 - index :] = index % 3 != 2
+    scores = np.array([0.5, 0.25], np.float32)
+    return FrameMasks(index, tuple(map(ObjectMask.of, masks)), scores, np.array([3, -1.5], np.float32))
 
 
 def spec_for(info: VideoInfo, path: Path, **options: Any) -> OutputSpec:
@@ -100,3 +114,12 @@ def everything(info: VideoInfo, index: int) -> FrameMasks:
     """One object that fills the frame, and one that is nowhere."""
     whole = np.stack((np.ones((info.height, info.width), bool), np.zeros((info.height, info.width), bool)))
     return FrameMasks(index, tuple(map(ObjectMask.of, whole)), np.ones(2, np.float32), np.ones(2, np.float32))
+
+
+def unpacked(path: Path) -> Path:
+    """The zip's files in a folder beside it."""
+    folder = path.with_suffix("")
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        archive.extractall(folder)
+    return folder

@@ -1,0 +1,53 @@
+"""A CSV table: a row per written frame and object. UTF-8, commas, quotes where needed, as RFC 4180 says."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO
+
+from sam2_cog.masks import FrameMasks
+from sam2_cog.media.video import Frame
+from sam2_cog.outputs.base import Output, OutputSpec
+from sam2_cog.outputs.facts import ObjectFacts
+
+COLUMNS = (
+    *("frame", "time_seconds", "object", "index", "visible", "area", "x0", "y0", "x1", "y1"),
+    *("centroid_x", "centroid_y", "score", "presence", "area_change", "iou_before"),
+)
+"""Where there is no value the field is empty; `visible` is 1 or 0. What each means: `facts.ObjectFacts`."""
+
+
+class CsvOutput(Output):
+    """See the module."""
+
+    suffix = ".csv"
+
+    def __init__(self, spec: OutputSpec) -> None:
+        super().__init__(spec)
+        self._file: IO[bytes] | None = None
+
+    def _open(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._file.write(_line(COLUMNS))
+
+    def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
+        assert self._file is not None
+        for one in facts:
+            head = (frame.index, f"{frame.time_seconds:.6f}", self.spec.names[one.index], one.index)
+            place = (int(one.visible), one.area, *(one.box or ("",) * 4), *(one.centroid or ("",) * 2))
+            self._file.write(_line((*head, *place, one.score, one.presence, one.area_change, one.iou_before)))
+
+    def _finish(self) -> None:
+        assert self._file is not None
+        self._file.close()
+
+    def _stop(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _line(values: Iterable[object]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow("" if value is None else value for value in values)
+    return text.getvalue().encode("utf-8")
