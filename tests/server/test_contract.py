@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_cog.media.video import probe
-from tests.clips import numbered_frames, write_clip
+from tests.clips import frame_zip, numbered_frames, write_clip
 from tests.server.cog_server import Answer, Counterpart, Server, cog_command, content, data_url, refusal, serving
 
 
@@ -27,6 +27,14 @@ def test_an_answer_is_an_mp4(server: Server, small_clip: Path, tmp_path: Path) -
     path.write_bytes(content(answer, "video/mp4"))
     info = probe(path)
     assert (info.frame_count, info.width, info.height, info.has_audio) == (6, 96, 64, True)
+
+
+def test_the_logs_hold_what_was_lost(server: Server, tmp_path: Path) -> None:
+    video = frame_zip(tmp_path / "a.zip", numbered_frames(2, 96, 64))
+    with zipfile.ZipFile(video, "a") as archive:
+        archive.writestr("notes.txt", "x")
+    _, answer = server.predict(video, click_coordinates="[30,40]")
+    assert "holds 1 other file, which was ignored (notes.txt)" in answer["logs"], answer
 
 
 def test_the_logs_hold_progress_and_the_metrics_times(server: Server, small_clip: Path) -> None:
