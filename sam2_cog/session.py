@@ -22,7 +22,7 @@ from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.incremental import IncrementalTracker, Tracks
 from sam2_cog.engine.model import LoadedModel, load_model
 from sam2_cog.engine.passes import Passes
-from sam2_cog.engine.steps import Features, resize
+from sam2_cog.engine.steps import Features
 from sam2_cog.engine.tracker import Clip, Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import JOURNAL_BYTES, Deadline
@@ -211,7 +211,7 @@ class Session:
             if frame in self._features:
                 self._features.move_to_end(frame)
                 return self._features[frame]
-        image = resize(self._pictures.read(frame), self._model.steps.image_size)
+        image = self._model.steps.prepare(self._pictures.read(frame))
         with self._model.autocast():
             (features,) = self._model.steps.encode_frames([image])
         with self._features_lock:
