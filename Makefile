@@ -54,6 +54,9 @@ bench: .venv/installed-dev ## Measure memory, many objects and speed beside the 
 	$(BIN)/python -m benchmarks.objects
 	$(BIN)/python -m benchmarks.tracker
 
+fuzz: .venv/installed-dev ## Try 100,000 random requests and 2,000 damaged files, new ones each time: an hour
+	FUZZ_STRINGS=100000 FUZZ_FILES=2000 $(BIN)/python -m pytest tests/fuzz
+
 lint: .venv/installed-dev ## Check style and types
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
