@@ -1,6 +1,7 @@
 # Needs git, make and Python 3.11 or later; on Debian and Ubuntu it installs ffmpeg and python3-venv where they are missing.
 
 PYTHON ?= python3
+HOST ?= 127.0.0.1
 PORT ?= 5000
 BIN := .venv/bin
 CODE := sam2_cog predict.py samples tests tools benchmarks
@@ -34,13 +35,17 @@ demo: .venv/installed ## Run the main job on samples/ with the demo model, on an
 test: .venv/installed-dev ## Run the tests
 	$(BIN)/python -m pytest
 
+<<<<<<< HEAD
+serve: .venv/installed ## Start Cog's HTTP server without Docker: make serve [MODEL=large] [PORT=5000] [HOST=127.0.0.1]; demo without MODEL
+=======
 test-integrations: .venv/installed-dev $(PEERS:%=.integrations/%/installed) | chromium ## Run the real Label Studio and X-AnyLabeling against this
 	$(BIN)/python -m pytest tests/integrations
 
 serve: .venv/installed ## Start Cog's HTTP server without Docker: make serve [MODEL=large] [PORT=5000]; demo without MODEL
 	@$(BIN)/python -m tools.cog_schema
+>>>>>>> main
 	@printf '\nWhen it says that setup is complete, in another terminal:\n\n%s\n\n' "$$CURL"
-	PATH="$(CURDIR)/$(BIN):$$PATH" SAM2_MODEL=$(or $(MODEL),demo) PORT=$(PORT) COG_PREDICT_TYPE_STUB=predict.py:Predictor $(BIN)/python -m cog.server.http
+	SAM2_MODEL=$(or $(MODEL),demo) HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m tools.serve
 
 weights: .venv/installed ## Fetch a checkpoint and check it: make weights [MODEL=tiny]; large without MODEL
 	$(BIN)/sam2-cog weights fetch $(or $(MODEL),large)

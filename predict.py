@@ -6,33 +6,47 @@ and long lines. `sam2_cog.request` says the same for the rest of the project, an
 # ruff: noqa: B008, E501
 
 import logging
-import shutil
 import sys
-import tempfile
+import uuid
 
+import coglet
 from cog import BasePredictor, Input, Path
 
+from sam2_cog import limits
 from sam2_cog.engine.model import load_model
-from sam2_cog.errors import CheckpointError
+from sam2_cog.errors import CheckpointError, InvalidRequest
 from sam2_cog.outputs import suffix_of
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
+from sam2_cog.service.boundary import allowed_video, for_strangers
+from sam2_cog.service.scratch import Scratch
+from sam2_cog.service.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
 
 class Predictor(BasePredictor):
-    """Holds the network, and the folder of the last result until the next request: Cog sends it after predict()."""
+    """Holds the network, and the last result until the next request: Cog sends it after predict()."""
 
     def setup(self) -> None:
         """Load the network that SAM2_MODEL names, once."""
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-        self.results = tempfile.TemporaryDirectory(prefix="sam2-cog-")
+        self.scratch = Scratch()
+        self.scratch.clear()
+        self.watchdog = Watchdog(active=coglet.server.active)
         try:
+            limits.check_environment()
             self.model = load_model()
-        except CheckpointError as error:
+        except (CheckpointError, InvalidRequest) as error:
             logger.error("%s", error)  # Cog's server reports only that setup failed
             raise
+
+    def healthcheck(self) -> bool:
+        """Cog asks now and then, which is the time to see that downloads have a place."""
+        try:
+            return self.scratch.folder().is_dir()
+        except OSError:
+            return False
 
     def predict(
         self,
@@ -132,10 +146,11 @@ class Predictor(BasePredictor):
         ),
     ) -> Path:
         """Find the clicked objects on every frame; returns the finished file."""
-        folder = self._new_folder()
         try:
+            source = allowed_video(video)
+            self.scratch.clear(keep=source)
             request = Request(
-                video=video,
+                video=source,
                 click_coordinates=click_coordinates,
                 click_labels=click_labels,
                 click_frames=click_frames,
@@ -153,18 +168,13 @@ class Predictor(BasePredictor):
                 smallest_part=smallest_part,
                 propagation=propagation,
             )
-            result = segment_video(request, self.model, folder / f"output{suffix_of(request)}")
-        except BaseException:  # a cancel is no Exception
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+            name = f"{uuid.uuid4().hex}{suffix_of(request)}"  # an upload must not overwrite another one
+            with self.watchdog.deadline(limits.SECONDS.value):
+                result = segment_video(request, self.model, self.scratch.folder() / name)
+        except Exception as error:
+            raise for_strangers(error) from None
         for note in result.notes:
             logger.info(note)
         for name, value in result.metrics.items():
             self.record_metric(name, value)
         return Path(result.path)
-
-    def _new_folder(self) -> Path:
-        """An empty folder for this request; those of earlier requests go, also where a cancel cut their removal short."""
-        for folder in Path(self.results.name).iterdir():
-            shutil.rmtree(folder, ignore_errors=True)
-        return Path(tempfile.mkdtemp(dir=self.results.name))

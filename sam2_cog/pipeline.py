@@ -209,6 +209,7 @@ def output_spec(
         frame_interval=request.output_frame_interval,
         frame_rate=request.frame_rate,
         model=model_name,
+        searched_from=prompt_frames(objects)[0] if request.propagation == "forward" else 0,
         inputs=request.inputs,
         prompts=tuple(objects),
     )

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from PIL import Image
 
 from sam2_cog.engine import tracker
 from sam2_cog.engine.model import LoadedModel
+from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.masks import ObjectMask
+from sam2_cog.masks import FrameMasks, ObjectMask
 from sam2_cog.media.video import probe, read_frames
 from sam2_cog.outputs import OUTPUTS, suffix_of
 from sam2_cog.pipeline import Result, segment_video
@@ -334,3 +336,37 @@ def test_a_folder_of_frames_is_a_clip(run: Run, tmp_path: Path) -> None:
     for number, frame in enumerate(numbered_frames(3, 65, 49)):
         Image.fromarray(frame).save(folder / f"{number}.bmp")
     assert probe(run(video=folder).path).frame_count == 3
+
+
+# What a user should know of the result
+
+
+def test_an_object_without_masks_on_most_frames_is_named(
+    demo_model: LoadedModel, small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found on two frames of six; with `forward` from frame 4 on, the frames before do not count."""
+
+    def found(self: Tracker, clip: Any, *_: object, **__: object) -> Any:
+        for frame in clip.read():
+            seen = np.full((64, 96), frame.index in (3, 4))
+            masks = (ObjectMask.of(seen), ObjectMask.of(~seen))
+            yield frame, FrameMasks(frame.index, masks, np.ones(2, np.float32), np.ones(2, np.float32))
+
+    monkeypatch.setattr(Tracker, "track", found)
+    request = Request(small_clip, "[30,40],[1,1]", click_object_ids="red,blue", output_format="png", click_frames="4")
+    result = segment_video(request, demo_model, tmp_path / "a.zip")
+    assert result.notes[:-1] == ("red has no mask on 4 of 6 frames",)  # and the frames to look at first
+    assert json.loads(entries(result.path)["manifest.json"])["notes"] == list(result.notes[:-1])
+    assert "notes" not in result.metrics
+    forward = segment_video(replace(request, propagation="forward"), demo_model, tmp_path / "a.zip")
+    assert "no mask" not in " ".join(forward.notes)
+
+
+def test_what_the_video_lost_is_in_the_result_and_the_manifest(run: Run, tmp_path: Path) -> None:
+    video = frame_zip(tmp_path / "a.zip", numbered_frames(2, 96, 64))
+    with zipfile.ZipFile(video, "a") as archive:
+        archive.writestr("notes.txt", "x")
+    for more in ({}, {"separate_objects": True, "output_format": "mp4"}):
+        result = run(video=video, **{"output_format": "png", **more})
+        assert result.notes[0] == "video: a.zip holds 1 other file, which was ignored (notes.txt)"
+        assert json.loads(entries(result.path)["manifest.json"])["notes"][0] == result.notes[0]

@@ -47,6 +47,7 @@ _DECODERS = (
     "mov_text,subrip,srt,ssa,ass,webvtt,text,dvbsub,dvdsub,pgssub,xsub,cc_dec,libzvbi_teletextdec"
 )
 _OPEN_FILES = 64
+_MESSAGE_BYTES = 4096
 _WAIT_FOR_END_SECONDS = 10
 
 
@@ -92,14 +93,22 @@ def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
     return process
 
 
+def message_file() -> IO[bytes]:
+    """A temporary file for what a process says, with room in it, so that on a full disk it can say that."""
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed by the caller
+    file.write(bytes(_MESSAGE_BYTES))
+    file.seek(0)
+    return file
+
+
 @lru_cache(maxsize=1)
 def version() -> str | None:
     """The version of ffmpeg that is installed, as it says it; None without one."""
     try:
-        text = subprocess.run(["ffmpeg", "-version"], capture_output=True, stdin=subprocess.DEVNULL).stdout
+        process = start(["ffmpeg", "-version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     except FileNotFoundError:
         return None
-    found = re.match(rb"ffmpeg version (\S+)", text)
+    found = re.match(rb"ffmpeg version (\S+)", process.communicate()[0])
     return found.group(1).decode("ascii", "replace") if found else None
 
 
@@ -110,7 +119,7 @@ def running(command: list[str], path: Path) -> Iterator[tuple[Any, IO[bytes]]]:
     Raises:
         UnreadableVideo: the program is not installed; while its output is read: it stood still, or was killed.
     """
-    with path.open("rb") as source, tempfile.TemporaryFile() as errors:
+    with path.open("rb") as source, message_file() as errors:
         try:
             process = start(command, stdin=source, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
         except FileNotFoundError:
@@ -187,7 +196,7 @@ def end(process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
 def reason(errors: IO[bytes]) -> str:
     """The first of a process's messages, without the names of ffmpeg's parts, to end a sentence; empty without any."""
     errors.seek(0)
-    for line in errors.read(4000).decode("utf-8", "replace").splitlines():
+    for line in errors.read(_MESSAGE_BYTES).rstrip(b"\0").decode("utf-8", "replace").splitlines():
         message = re.sub(r"^(\[[^\]]*\] *)+", "", line).replace(f"{SOURCE}: ", "").strip(" .")
         if "whitelist" in message:
             return ": files of this kind are not supported"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_cog import limits
-from sam2_cog.media.frame_archive import check_size, unreadable
+from sam2_cog.media.frame_archive import check_size, sentence, unreadable
 
 DEFAULT_RATE = Fraction(24)  # frames a second where the source has no rate of its own
 
@@ -18,6 +18,7 @@ _MATRICES = {  # ffprobe's names to swscale's
     "bt2020nc": "bt2020",
     "bt2020c": "bt2020",
 }
+_HDR_TRANSFERS = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 _NOT_YUV = ("rgb", "bgr", "gbr", "pal8", "gray", "mono", "ya8", "ya16")
 _WITH_ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8")
 
@@ -74,6 +75,12 @@ def has_alpha(stream: dict[str, Any]) -> bool:
     """Whether the frames carry an alpha plane."""
     marked = stream.get("tags", {}).get("alpha_mode") == "1"  # VP8 and VP9 in WebM
     return marked or str(stream.get("pix_fmt")).startswith(_WITH_ALPHA)
+
+
+def notes(path: Path, stream: dict[str, Any]) -> tuple[str, ...]:
+    """What the frames lose that are read from this stream, as sentences."""
+    hdr = _HDR_TRANSFERS.get(str(stream.get("color_transfer")))
+    return (sentence(path, f"is HDR ({hdr}), and was converted without tone mapping: it looks flat"),) if hdr else ()
 
 
 def yuv_matrix(stream: dict[str, Any]) -> str:

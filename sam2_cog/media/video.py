@@ -25,7 +25,7 @@ import numpy as np
 from sam2_cog import limits
 from sam2_cog.media import stream_header
 from sam2_cog.media.ffmpeg_run import SOURCE, ffprobe, input_options, passthrough, reason, running
-from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, unreadable
+from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, sentence, unreadable
 
 _log = logging.getLogger(__name__)
 
@@ -187,6 +187,7 @@ def _probe_video(path: Path, first_only: bool) -> VideoInfo:
         full_range=stream.get("color_range") == "pc",
         pixel_aspect=stream_header.pixel_aspect(stream),
         uniform=scan.uniform,
+        notes=scan.notes + stream_header.notes(path, stream),
     )
 
 
@@ -209,6 +210,7 @@ class _Scan:
     in_order: bool  # every frame is later than the one before
     uniform: bool
     sound: bool  # decoded without a complaint
+    notes: tuple[str, ...] = ()
 
 
 def _excess(frames: int, pixels: int, seconds: float) -> str:
@@ -248,10 +250,10 @@ def _scan(path: Path, stream: dict[str, Any], first_only: bool) -> _Scan:
         raise unreadable(path, f"has no frame that can be decoded{complaint}")
     if first_only:
         return _Scan(pts[:1], key_frames[:1], duration, True, True, True)
-    if complaint:
-        _log.warning("%s: %d frames can be decoded, but parts of it are damaged%s", path.name, len(pts), complaint)
+    announced = f" of {stream['nb_frames']}" if "nb_frames" in stream else ""
+    damage = sentence(path, f"is damaged, {len(pts)}{announced} frames could be decoded{complaint}")
     in_order = len(pts) == 1 or bool((np.diff(np.array(pts)) > 0).all())
-    return _Scan(pts, key_frames, duration, in_order, len(looks) == 1, not complaint)
+    return _Scan(pts, key_frames, duration, in_order, len(looks) == 1, not complaint, (damage,) if complaint else ())
 
 
 def _decode(info: VideoInfo, start: int, stop: int) -> Generator[np.ndarray, None, None]:

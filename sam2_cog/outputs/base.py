@@ -46,6 +46,8 @@ class OutputSpec:
     """Frames a second of the written frames; None keeps each frame's own time."""
     model: str | None = None
     """The model that found the masks, for the record."""
+    searched_from: int = 0
+    """Number of the first frame on which the objects were looked for."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """The request's inputs as they were understood, for the record."""
     prompts: tuple[ObjectPrompts, ...] = ()
@@ -73,6 +75,8 @@ class Output(ABC):
         self.frames_written = 0
         self.paint_seconds = 0.0
         self.encode_seconds = 0.0
+        self._searched = 0
+        self._empty = [0] * len(spec.names)
         # a name of its own: two runs with the same output do not meet, and the last to finish wins
         self._part = spec.path.with_name(f".sam2-cog-{token_hex(8)}.part")
         video = spec.video
@@ -94,6 +98,9 @@ class Output(ABC):
         assert frame.index == masks.frame_index
         with self._writing():
             facts = self.watch.see(masks)
+            if frame.index >= self.spec.searched_from:
+                self._searched += 1
+                self._empty = [count + (not one.visible) for count, one in zip(self._empty, facts, strict=True)]
             if frame.index % self.spec.frame_interval:
                 return
             self._add(frame, masks, facts)
@@ -102,6 +109,7 @@ class Output(ABC):
     def close(self) -> None:
         """Finish the file and give it its name."""
         with self._writing():
+            self.notes += self._hardly_found()
             self._finish()
             os.replace(self._part, self.spec.path)
 
@@ -136,6 +144,14 @@ class Output(ABC):
         self.paint_seconds += spent
         self.encode_seconds -= spent
         return picture
+
+    def _hardly_found(self) -> list[str]:
+        """A sentence for each object that has no mask on most of the frames on which it was looked for."""
+        return [
+            f"{name} has no mask on {empty} of {self._searched} frames"
+            for name, empty in zip(self.spec.names, self._empty, strict=True)
+            if 2 * empty > self._searched
+        ]
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

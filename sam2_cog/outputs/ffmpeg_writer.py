@@ -1,11 +1,9 @@
 """One ffmpeg process that makes a video file of raw frames, each sent with its time."""
 
 import subprocess
-import tempfile
 from fractions import Fraction
-from typing import IO
 
-from sam2_cog.media.ffmpeg_run import end, send, start
+from sam2_cog.media.ffmpeg_run import end, message_file, send, start
 from sam2_cog.outputs.raw_matroska import TICKS_PER_SECOND, frame_header
 from sam2_cog.painting.captions import Picture
 
@@ -15,7 +13,7 @@ class FfmpegWriter:
 
     def __init__(self, command: list[str], header: bytes) -> None:
         """Start the command; `header` is what goes before the first frame (see `raw_matroska`)."""
-        self._messages: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by stop()
+        self._messages = message_file()
         try:
             self._process = start(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages, bufsize=0
