@@ -83,11 +83,10 @@ def _segment(arguments: argparse.Namespace) -> None:
 
     with _bar() as progress:
         result = segment_video(request, lambda: load_model(arguments.model), output, progress, report=report)
-    seconds = result.decode_seconds + result.network_seconds + result.paint_seconds + result.encode_seconds
     print(
-        f"{result.path}: {result.frames} frames, {result.objects} objects, {seconds:.1f} s "
-        f"(decode {result.decode_seconds:.1f}, network {result.network_seconds:.1f}, "
-        f"paint {result.paint_seconds:.1f}, encode {result.encode_seconds:.1f})"
+        f"{result.path}: {result.frames} frames, {result.objects} objects, {result.seconds:.1f} s "
+        f"(decode {result.decode_seconds:.1f}, network {result.network_seconds:.1f}; "
+        f"beside them paint {result.paint_seconds:.1f}, encode {result.encode_seconds:.1f})"
     )
     for note in result.notes:
         print(note)

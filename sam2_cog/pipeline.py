@@ -4,8 +4,8 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,22 +16,32 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import REPORTS, OutputSpec, output_for, suffix_of
+from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of
 from sam2_cog.outputs.facts import look_first
+from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import LONGEST_NAME, LONGEST_PATH, Request
 
 logger = logging.getLogger(__name__)
 
+MOST_FRAMES_WAITING = 8
+MOST_BYTES_WAITING = 1 << 26
+"""What may wait between reading and tracking, and between tracking and writing: 8 frames of 1080p, 2 of 4K."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """A finished file, and what it took. The seconds add up to the whole; decode is the wait for the decoder."""
+    """A finished file, and what it took.
+
+    `seconds` is the whole. decode is the wait for the decoder, network what is left of the whole without the waits for
+    decoder and writer; painting and encoding go on beside the network, and theirs are the seconds of their own thread.
+    """
 
     path: Path
     frames: int
     objects: int
+    seconds: float
     decode_seconds: float
     network_seconds: float
     paint_seconds: float
@@ -97,7 +107,7 @@ def _segment(
     spec = output_spec(request, info, objects, loaded.name, path)
     tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
     result = write_result(request, spec, clip, tracked, report)
-    return replace(result, decode_seconds=probe_seconds + result.decode_seconds)
+    return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
 
 
 def write_result(
@@ -112,23 +122,46 @@ def write_result(
     tracked: the frames in order, read from `clip`, with the masks of the objects of `spec`; closed in the end.
     """
     begin = time.perf_counter()
+    waited = 0.0
     output = output_for(request.output_format, spec)
     outputs = [output] if report is None else [output, REPORTS[report.suffix.lower()](replace(spec, path=report))]
-    with ExitStack() as open_files, closing(tracked):
+    with ExitStack() as open_files:
         for one in outputs:
             open_files.enter_context(one)
-        for frame, masks in tracked:
-            for one in outputs:
-                one.write(frame, masks.without_parts_below(request.smallest_part))
-            clip.count_frame()
+        with _behind(outputs, frames_between_stages(spec.video)) as write, closing(tracked):
+            for frame, masks in tracked:
+                handed_over = time.perf_counter()
+                write((frame, masks.without_parts_below(request.smallest_part)))
+                waited += time.perf_counter() - handed_over
+                clip.count_frame()
+            network = time.perf_counter() - begin - clip.seconds - waited
         for one in outputs[1:]:
             one.notes += output.notes
     painting, encoding = (sum(vars(one)[name] for one in outputs) for name in ("paint_seconds", "encode_seconds"))
-    network = time.perf_counter() - begin - clip.seconds - painting - encoding
     doubts = look_first(output.watch.worst)
     notes = (*spec.video.notes, *output.notes, *([doubts] if doubts else []))
-    counts = (spec.video.frame_count, len(spec.names))
-    return Result(spec.path, *counts, clip.seconds, network, painting, encoding, notes)
+    counts, whole = (spec.video.frame_count, len(spec.names)), time.perf_counter() - begin
+    return Result(spec.path, *counts, whole, clip.seconds, network, painting, encoding, notes)
+
+
+@contextmanager
+def _behind(outputs: Sequence[Output], depth: int) -> Iterator[Callable[[tuple[Frame, FrameMasks]], None]]:
+    """How frames are handed to outputs: they paint and encode in a thread of their own, unless the depth is 0."""
+
+    def write(item: tuple[Frame, FrameMasks]) -> None:
+        for output in outputs:
+            output.write(*item)
+
+    if not depth:
+        yield write
+        return
+    with WriteBehind(write, depth) as writer:
+        yield writer.put
+
+
+def frames_between_stages(info: VideoInfo) -> int:
+    """How many frames may wait between two stages; 0: so large that the stages take turns instead."""
+    return min(MOST_FRAMES_WAITING, MOST_BYTES_WAITING // (info.width * info.height * 3))
 
 
 def check_output(request: Request, path: Path) -> None:
@@ -228,7 +261,7 @@ class WatchedClip:
 
     def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
         """Yield the frames [start, stop)."""
-        with closing(read_frames(self._info, start, stop)) as frames:
+        with closing(self._frames(start, stop)) as frames:
             while True:
                 begin = time.perf_counter()
                 frame = next(frames, None)
@@ -238,6 +271,12 @@ class WatchedClip:
                 if stop is not None:  # a frame of the last pass, which reads to the end, counts when it is written
                     self.count_frame()
                 yield frame
+
+    def _frames(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
+        """Decoded in a thread of its own, unless it is one frame or a few too large to wait."""
+        frames, depth = read_frames(self._info, start, stop), frames_between_stages(self._info)
+        alone = stop is not None and stop - start == 1
+        return read_ahead(frames, depth) if depth and not alone else frames
 
     def count_frame(self) -> None:
         """One frame more is done."""

@@ -26,6 +26,7 @@ GRADED = ("png", "npz")
 """Output formats that keep probabilities as they are."""
 
 SLOWEST_FPS = 0.01
+NTSC_RATES = (24, 30, 48, 60, 120, 240)  # that are also shown 1.001 times slower, since colour television
 LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on Linux
 
 
@@ -155,7 +156,10 @@ class Request:
 
     @property
     def frame_rate(self) -> Fraction | None:
-        """The frame rate that was asked for, or None for the source's own."""
+        """The frame rate that was asked for, or None for the source's own; 29.97 is 30000/1001, and so are its kin."""
+        for whole in NTSC_RATES:
+            if abs(self.video_fps - whole / 1.001) < 0.005:  # as far as two decimals can be off: 23.98
+                return Fraction(whole * 1000, 1001)
         return Fraction(self.video_fps).limit_denominator(1001) if self.video_fps else None
 
     @property

@@ -19,6 +19,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from sam2_cog.media.ffmpeg_run import passthrough
+from sam2_cog.outputs.mp4_ending import end_last_frame
+from sam2_cog.outputs.raw_matroska import TICKS_PER_SECOND, frame_header, stream_header
+
 SAMPLES = Path(__file__).parent.parent / "samples"
 draw_frame: Callable[[int], tuple[np.ndarray, dict[str, np.ndarray]]] = cache(
     runpy.run_path(str(SAMPLES / "draw_two_birds.py"))["draw_frame"]
@@ -78,7 +82,8 @@ def write_clip(
 
     Args:
         options: more ffmpeg output options, such as ("-qp", "0").
-        times_ms: the frames' times in milliseconds, increasing, in place of the constant `rate`.
+        times_ms: the frames' times in milliseconds, increasing, in place of the constant `rate`. There are no B frames
+            then, with which ffmpeg 4.3 and 7.1 write an MP4 that ends before its last frame.
         start_ms: added to the times of the picture, not to those of the sound.
         audio_seconds: length of a sine tone beside the picture; None: no sound.
         matrix: "bt709" or "smpte170m", used and tagged; None: BT.601 and no tag.
@@ -92,10 +97,23 @@ def write_clip(
         command += ["-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=48000:duration={audio_seconds}"]
     command += ["-map", "0:v", "-vf", ",".join(_filters(count, rate, pix_fmt, times_ms, start_ms, matrix, full_range))]
     command += ["-map", "1:a"] if audio_seconds is not None else []
-    command += ["-c:v", codec, "-vsync", "passthrough", "-copyts", *_tags(matrix, full_range)]
-    command += ["-enc_time_base", "1:1000"] if times_ms else []
-    command += [*options, str(path)]
+    every_frame = [word for name, value in passthrough().items() for word in (f"-{name}", value)]
+    command += ["-c:v", codec, *every_frame, "-copyts", *_tags(matrix, full_range), *options]
+    command += ["-enc_time_base", "1:1000", "-bf", "0"] if times_ms else []
+    command += [str(path)]
     subprocess.run(command, input=np.ascontiguousarray(frames).tobytes(), check=True)
+    if times_ms is not None and path.suffix in (".mp4", ".mov"):
+        end_last_frame(path, 1 / Fraction(rate))
+    return path
+
+
+def write_raw(path: Path, frames: np.ndarray, times_ms: Sequence[float]) -> Path:
+    """A Matroska file of (N, H, W, 3) uint8 frames, not coded at all, with any time stamps, wrong ones too."""
+    height, width = frames.shape[1:3]
+    with path.open("wb") as file:
+        file.write(stream_header(width, height, Fraction(24)))
+        for frame, time in zip(frames, times_ms, strict=True):
+            file.write(frame_header(round(time * TICKS_PER_SECOND / 1000), frame.nbytes) + frame.tobytes())
     return path
 
 

@@ -23,7 +23,8 @@ ALLOWED = {
     "engine": {"errors", "limits", "masks", "prompts", "media"},
     "painting": {"errors", "limits", "masks", "request"},
     "outputs": CELLAR | {"media", "painting"},
-    "pipeline": CELLAR | ROOMS,
+    "overlap": set(),
+    "pipeline": CELLAR | ROOMS | {"overlap"},
     "session": CELLAR | ROOMS | {"pipeline"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from sam2_cog import pipeline
 from sam2_cog.engine import tracker
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
@@ -181,14 +182,22 @@ def test_the_same_request_gives_the_same_bytes(run: Run) -> None:
     assert run(**given).path.read_bytes() == first
 
 
-def test_the_seconds_add_up(run: Run) -> None:
+def test_the_seconds_are_parts_of_the_whole(run: Run) -> None:
     result = run(click_coordinates="[30,40],[60,50]")
     assert (result.frames, result.objects) == (6, 2)
     parts = (result.decode_seconds, result.network_seconds, result.paint_seconds, result.encode_seconds)
     assert all(seconds > 0 for seconds in parts)
+    assert result.decode_seconds + result.network_seconds <= result.seconds
     assert set(result.metrics) == {
-        *("frames", "objects", "decode_seconds", "network_seconds", "paint_seconds", "encode_seconds")
+        *("frames", "objects", "seconds", "decode_seconds", "network_seconds", "paint_seconds", "encode_seconds")
     }
+
+
+def test_frames_too_large_to_wait_give_the_same_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = run(click_frames="3").path.read_bytes()
+    monkeypatch.setattr(pipeline, "MOST_BYTES_WAITING", 1)
+    monkeypatch.setattr(pipeline, "WriteBehind", lambda *arguments: pytest.fail("a thread"))
+    assert run(click_frames="3").path.read_bytes() == beside
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,7 @@ class Run:
         self._step = state.step
         self._targets = [_target(*pair) for pair in zip(objects, state.memories, strict=True)]
         self._pointer_window = self._targets[0].memory.pointer_window
+        self._objects_that_fit = MAX_OBJECTS_AT_ONCE
         self._at_once = _FRAMES_PER_ENCODING.get(model.device.type, 1)
 
     @property
@@ -242,7 +243,7 @@ class Run:
         found: dict[int, _Found] = {}
         for group in self._groups(index, reverse=reverse):
             assert features is not None, "a frame with an object to track is always encoded"
-            found |= self._track_group(index, features, group)
+            found |= self._track_in_parts(index, features, group)
         for number, target in enumerate(self._targets):
             target.memory.forget(index, self._passes.start, reverse=reverse)
             if (output := target.memory.conditioned.get(index)) is not None:
@@ -269,8 +270,22 @@ class Run:
                 recall = target.memory.recall(index, reverse=reverse)
                 groups[recall.shape].append((number, recall))
         for group in groups.values():
-            for first in range(0, len(group), MAX_OBJECTS_AT_ONCE):
-                yield group[first : first + MAX_OBJECTS_AT_ONCE]
+            size = min(MAX_OBJECTS_AT_ONCE, self._objects_that_fit)
+            for first in range(0, len(group), size):
+                yield group[first : first + size]
+
+    def _track_in_parts(self, index: int, features: Features, group: Sequence[tuple[int, Recall]]) -> dict[int, _Found]:
+        """Track a group at once, or in halves where the memory of the device is not enough for that."""
+        try:
+            return self._track_group(index, features, group)
+        except torch.OutOfMemoryError:
+            if len(group) == 1:
+                raise
+        half = len(group) // 2
+        self._objects_that_fit = min(self._objects_that_fit, half)
+        if self._model.device.type == "cuda":
+            torch.cuda.empty_cache()  # what is free lies in pieces
+        return self._track_in_parts(index, features, group[:half]) | self._track_in_parts(index, features, group[half:])
 
     def _track_group(self, index: int, features: Features, group: Sequence[tuple[int, Recall]]) -> dict[int, _Found]:
         fused = self._steps.with_memory(features, [recall for _, recall in group], self._pointer_window)

@@ -61,7 +61,7 @@ def _length_and_objects(job: Job) -> tuple[int, int]:
         if images is not None:
             length, sides = images.count, (images.width, images.height)
         else:
-            streams, _, _ = describe(path)
+            streams, _ = describe(path)
             stream = picture_stream(path, streams)
             length, sides = _header_frames(stream, streams), (int(stream["width"]), int(stream["height"]))
     side = max(sides)  # the clip may be shown turned, and only the objects are to be counted

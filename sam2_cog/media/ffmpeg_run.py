@@ -77,6 +77,14 @@ def passthrough() -> dict[str, str]:
     return {"fps_mode" if b"-fps_mode" in text else "vsync": "passthrough"}
 
 
+@lru_cache(maxsize=1)
+def muxer_version() -> tuple[int, int]:
+    """Version of the library that reads and writes containers: (58, 45) is ffmpeg 4.3; (0, 0) where it is not told."""
+    process = start(["ffmpeg", "-version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    found = re.search(rb"libavformat +(\d+)\. *(\d+)", process.communicate()[0])
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
 def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
     """Start ffmpeg or ffprobe within the limits; `streams` are those of `subprocess.Popen`.
 
@@ -198,7 +206,7 @@ def reason(errors: IO[bytes]) -> str:
     errors.seek(0)
     for line in errors.read(_MESSAGE_BYTES).rstrip(b"\0").decode("utf-8", "replace").splitlines():
         message = re.sub(r"^(\[[^\]]*\] *)+", "", line).replace(f"{SOURCE}: ", "").strip(" .")
-        if "whitelist" in message:
+        if "whitelist" in message or "m3u8" in message:  # a playlist is refused in other words from ffmpeg 6 on
             return ": files of this kind are not supported"
         if size := re.match(r"Picture size (\d+)x(\d+) exceeds", message):
             width, height = int(size[1]), int(size[2])

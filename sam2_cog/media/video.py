@@ -8,9 +8,8 @@ as it is.
 
 import json
 import logging
-from array import array
 from bisect import bisect_right
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -26,11 +25,13 @@ from sam2_cog import limits
 from sam2_cog.media import stream_header
 from sam2_cog.media.ffmpeg_run import SOURCE, ffprobe, input_options, passthrough, reason, running
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, sentence, unreadable
+from sam2_cog.media.frame_times import FrameTimes, put_right
+from sam2_cog.media.scan import excess_of_clip, scan_frames
 
 _log = logging.getLogger(__name__)
 
 _SEEKABLE = ("mov", "matroska")  # containers with an index of exact time stamps
-_PACKETS_TO_FIRST_FRAME = 16  # B-frames come before the frame that they follow
+_JUMPING = ("mpegts", "mpeg")  # containers whose clock may jump, so that files can be joined by `cat`
 _SCALER = "bicubic+accurate_rnd+full_chroma_int"  # right to half a level; swscale's quick path is off by up to 3
 
 
@@ -38,7 +39,8 @@ _SCALER = "bicubic+accurate_rnd+full_chroma_int"  # right to half a level; swsca
 class VideoInfo:
     """What a clip is. Sizes are pixels of the frame as it is displayed: after rotation, pixel aspect left as it is.
 
-    Frame k is displayed at `pts[k] * time_base` seconds of the file's own clock, the one that its sound is on too.
+    Frame k is displayed `pts[k] * time_base` seconds after the clip begins, which it does when the earlier of picture
+    and sound does: `clock_start` is the time of that on the file's own clock, which may begin anywhere.
     """
 
     path: Path
@@ -52,26 +54,27 @@ class VideoInfo:
     rotation: int  # degrees clockwise by which the stored picture was turned: 0, 90, 180 or 270
     has_audio: bool
     has_alpha: bool  # the file has an alpha plane, which the RGB leaves out
-    start_seconds: float  # earliest time stamp of any stream of the file, by its own clock
     time_base: Fraction  # seconds a tick
-    pts: np.ndarray = field(repr=False, compare=False)  # (frame_count,) int64 ticks, strictly increasing
+    pts: np.ndarray = field(repr=False, compare=False)  # (frame_count,) int64 ticks >= 0, strictly increasing
     seek_points: np.ndarray = field(repr=False, compare=False)  # indices of the frames where decoding may start
     stream_index: int = 0
     yuv_matrix: str = ""  # swscale's name of the matrix; empty: the picture is RGB or grey
     full_range: bool = False
     pixel_aspect: Fraction = Fraction(1)  # width to height of a pixel when displayed
     uniform: bool = True  # size and colours never change within the stream
-    notes: tuple[str, ...] = ()  # what of the file does not come through, as sentences
+    clock_start: int = 0  # ticks
+    clock_shifts: tuple[int, ...] = ()  # ticks to add to the file's clock from its k-th jump on, see frame_times.py
+    notes: tuple[str, ...] = ()  # what of the file does not come through as it is, as sentences
 
     @property
     def frame_times(self) -> np.ndarray:
-        """(frame_count,) float64 seconds by the file's own clock."""
+        """(frame_count,) float64 seconds from the clip's beginning."""
         return self.pts * self.time_base.numerator / self.time_base.denominator
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded frame: its index from 0, its time by the file's own clock, and (H, W, 3) uint8 RGB."""
+    """One decoded frame: its index from 0, its time from the clip's beginning, and (H, W, 3) uint8 RGB."""
 
     index: int
     time_seconds: float
@@ -101,7 +104,7 @@ def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: b
         info = _probe_video(path, first_only) if images is None else _image_info(path, images, rate)
     except PermissionError:
         raise unreadable(path, "cannot be opened: permission denied") from None
-    if excess := _excess(info.frame_count, info.width * info.height, info.duration_seconds):
+    if excess := excess_of_clip(info.frame_count, info.width * info.height, info.duration_seconds):
         raise unreadable(path, f"has {excess}")
     return info
 
@@ -144,7 +147,6 @@ def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
         rotation=0,
         has_audio=False,
         has_alpha=images.has_alpha,
-        start_seconds=0.0,
         time_base=time_base,
         pts=_frozen(pts),
         seek_points=_frozen(()),
@@ -153,107 +155,72 @@ def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
 
 
 def _probe_video(path: Path, first_only: bool) -> VideoInfo:
-    streams, container, start_seconds = describe(path)
+    streams, container = describe(path)
     stream = stream_header.picture_stream(path, streams)
-    if excess := limits.SOUND_TRACKS.excess(sum(other.get("codec_type") == "audio" for other in streams)):
+    if excess := limits.SOUND_TRACKS.excess(sum(map(_is_sound, streams))):
         raise unreadable(path, f"has {excess}")
-    scan = _scan(path, stream, first_only)
-    time_base, nominal = Fraction(stream["time_base"]), stream_header.nominal_rate(stream)
-    if scan.in_order:
-        pts, rate = _frozen(scan.pts), _measured_rate(scan.pts, time_base, nominal)
-    else:  # time stamps that go back cannot be right: even spacing from the first one
-        steps = np.round(np.arange(len(scan.pts)) * float(1 / (nominal * time_base)))
-        pts, rate = _frozen(scan.pts[0] + steps), nominal
+    scan = scan_frames(path, stream, first_only)
+    time_base, format_name = Fraction(stream["time_base"]), container.split(",")[0]
+    nominal = stream_header.nominal_rate(stream)
+    times = put_right(scan.stamps, time_base, nominal, may_jump=format_name in _JUMPING)
     turn, size = stream_header.rotation(stream), (int(stream["width"]), int(stream["height"]))
-    seekable = scan.in_order and scan.uniform and scan.sound and container.split(",")[0] in _SEEKABLE
+    seekable = not times.wrong and scan.uniform and scan.sound and format_name in _SEEKABLE
+    start = _clock_start(int(times.pts[0]), time_base, streams)
     return VideoInfo(
         path=path,
         container=container,
         codec=str(stream.get("codec_name", "unknown")),
         width=size[1] if turn % 180 else size[0],
         height=size[0] if turn % 180 else size[1],
-        frame_rate=rate,
-        frame_count=len(pts),
-        duration_seconds=float(int(pts[-1] - pts[0]) * time_base + (scan.last_duration * time_base or 1 / rate)),
+        frame_rate=times.rate,
+        frame_count=len(times.pts),
+        duration_seconds=float(int(times.pts[-1] - times.pts[0]) * time_base)
+        + float(scan.last_duration * time_base or 1 / times.rate),
         rotation=turn,
-        has_audio=any(other.get("codec_type") == "audio" for other in streams),
+        has_audio=any(map(_is_sound, streams)),
         has_alpha=stream_header.has_alpha(stream),
-        start_seconds=start_seconds,
         time_base=time_base,
-        pts=pts,
+        pts=_frozen(times.pts - start),
         seek_points=_frozen(scan.key_frames if seekable else ()),
         stream_index=int(stream["index"]),
         yuv_matrix=stream_header.yuv_matrix(stream),
         full_range=stream.get("color_range") == "pc",
         pixel_aspect=stream_header.pixel_aspect(stream),
         uniform=scan.uniform,
-        notes=scan.notes + stream_header.notes(path, stream),
+        clock_start=start,
+        clock_shifts=times.shifts,
+        notes=(*scan.notes, *_mends(path, times), *stream_header.notes(path, stream)),
     )
 
 
-def describe(path: Path, *options: str) -> tuple[list[dict[str, Any]], str, float]:
-    """ffprobe's description of the streams, its name of the container, and the earliest time stamp in seconds."""
+def _clock_start(first: int, time_base: Fraction, streams: list[dict[str, Any]]) -> int:
+    """Ticks of the file's clock at which the earlier of picture and sound begins; sound before zero is only primed."""
+    sound = [Fraction(stream["start_time"]) for stream in streams if _is_sound(stream) and "start_time" in stream]
+    return min(first, max(0, round(min(sound, default=first * time_base) / time_base)))
+
+
+def _is_sound(stream: dict[str, Any]) -> bool:
+    return stream.get("codec_type") == "audio"
+
+
+def _mends(path: Path, times: FrameTimes) -> Iterator[str]:
+    """What had to be done to the time stamps, as sentences."""
+    if times.shifts:
+        parts = len(times.shifts) + 1
+        yield sentence(path, f"has {parts} parts, each with a clock of its own; they are put one after another")
+    if times.wrong:
+        yield sentence(path, f"has time stamps that cannot be right: {times.wrong} of {len(times.pts)} are mended")
+
+
+def describe(path: Path, *options: str) -> tuple[list[dict[str, Any]], str]:
+    """ffprobe's description of the streams, and its name of the container."""
     with running(ffprobe(*options, "-show_streams", "-show_format", "-of", "json"), path) as (process, errors):
         output = process.stdout.read()
         failed, complaint = process.wait() != 0, reason(errors)
     if failed or limits.VIDEO_PIXELS.variable in complaint:
         raise unreadable(path, f"cannot be read as a video, an image or a zip of frames{complaint}")
     header = json.loads(output)
-    return header["streams"], str(header["format"]["format_name"]), float(header["format"].get("start_time", 0))
-
-
-@dataclass(frozen=True)
-class _Scan:
-    pts: "array[int]"  # ticks of every frame in display order
-    key_frames: "array[int]"  # indices of the frames that need no earlier one
-    last_duration: int  # ticks; 0: unknown
-    in_order: bool  # every frame is later than the one before
-    uniform: bool
-    sound: bool  # decoded without a complaint
-    notes: tuple[str, ...] = ()
-
-
-def _excess(frames: int, pixels: int, seconds: float) -> str:
-    """What is too much about a clip of so many frames, pixels a frame and seconds; empty if nothing is."""
-    return (
-        limits.FRAMES.excess(frames)
-        or limits.PIXELS_OF_ALL_FRAMES.excess(frames * pixels)
-        or limits.SECONDS_OF_VIDEO.excess(seconds)
-    )
-
-
-def _scan(path: Path, stream: dict[str, Any], first_only: bool) -> _Scan:
-    """Decode the whole stream, or its beginning, for the time stamps of its frames: 8 bytes a frame are kept."""
-    pts, key_frames, looks, duration = array("q"), array("q"), set[tuple[str | None, ...]](), 0
-    look = ("width", "height", "pix_fmt", "color_space", "color_range")
-    names = ",".join(("key_frame", "best_effort_timestamp", "pkt_duration", "duration", *look))
-    options = ("-select_streams", str(stream["index"]), "-show_entries", f"frame={names}", "-of", "compact=p=0")
-    interval = ("-read_intervals", f"%+#{_PACKETS_TO_FIRST_FRAME}") if first_only else ()
-    pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
-    with running(ffprobe(*options, *interval), path) as (process, errors):
-        for line in process.stdout:
-            entry = dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
-            if "key_frame" not in entry:
-                continue  # a line of side data
-            if entry["key_frame"] == "1":
-                key_frames.append(len(pts))
-            time = _ticks(entry.get("best_effort_timestamp"))
-            pts.append(time if time is not None else pts[-1] + duration if pts else 0)
-            duration = _ticks(entry.get("duration")) or _ticks(entry.get("pkt_duration")) or 0
-            looks.add(tuple(entry.get(name) for name in look))
-            deadline.check()
-            if excess := _excess(len(pts), pixels, 0):
-                raise unreadable(path, f"has {excess}")
-        process.wait()
-        complaint = reason(errors)
-    if not pts:
-        raise unreadable(path, f"has no frame that can be decoded{complaint}")
-    if first_only:
-        return _Scan(pts[:1], key_frames[:1], duration, True, True, True)
-    announced = f" of {stream['nb_frames']}" if "nb_frames" in stream else ""
-    damage = sentence(path, f"is damaged, {len(pts)}{announced} frames could be decoded{complaint}")
-    in_order = len(pts) == 1 or bool((np.diff(np.array(pts)) > 0).all())
-    return _Scan(pts, key_frames, duration, in_order, len(looks) == 1, not complaint, (damage,) if complaint else ())
+    return header["streams"], str(header["format"]["format_name"])
 
 
 def _decode(info: VideoInfo, start: int, stop: int) -> Generator[np.ndarray, None, None]:
@@ -296,9 +263,9 @@ def _command(info: VideoInfo, start: int, stop: int, anchor: int) -> list[str]:
     seek = {}
     pick = f"gte(n,{start})"
     if anchor > 0:
-        seconds = ceil(int(info.pts[anchor]) * info.time_base * 10**6) / 10**6
+        seconds = ceil((int(info.pts[anchor]) + info.clock_start) * info.time_base * 10**6) / 10**6
         seek = {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{seconds:.6f}"}
-        pick = f"eq(pts,{info.pts[start]})+gt(selected_n,0)"
+        pick = f"eq(pts,{info.pts[start] + info.clock_start})+gt(selected_n,0)"
     yuv = {"in_color_matrix": info.yuv_matrix, "in_range": "pc" if info.full_range else "tv"} if info.yuv_matrix else {}
     source = ffmpeg.input(SOURCE, nostdin=None, copyts=None, **input_options(), **seek)
     frames = source[str(info.stream_index)].filter("select", pick)
@@ -307,18 +274,6 @@ def _command(info: VideoInfo, start: int, stop: int, anchor: int) -> list[str]:
     output = {"format": "rawvideo", "frames:v": stop - start, **passthrough()}
     command: list[str] = ffmpeg.output(frames, "pipe:", **output).compile()
     return command
-
-
-def _measured_rate(pts: "array[int]", time_base: Fraction, nominal: Fraction) -> Fraction:
-    """The nominal rate if the frames keep to it over the whole clip to within a tick, else their average."""
-    span, steps = (pts[-1] - pts[0]) * time_base, len(pts) - 1
-    if steps == 0 or abs(span - steps / nominal) <= time_base:
-        return nominal
-    return (steps / span).limit_denominator(100_000)
-
-
-def _ticks(text: str | None) -> int | None:
-    return int(text) if text and text.lstrip("-").isdigit() else None
 
 
 def _frozen(values: Any) -> np.ndarray:

@@ -29,7 +29,7 @@ class Manifest:
         self._frames = JsonLines()
 
     def add(self, frame: Frame, facts: Sequence[ObjectFacts]) -> None:
-        """Note a written frame: its number here and in the video, its time, and each object's facts."""
+        """Note a written frame: its number here and in the video, its time, each object's facts."""
         self._frames.add(
             {
                 "number": len(self._frames),

@@ -1,12 +1,13 @@
 """The source's sound beside new pictures: copied where the container holds its codec, else encoded anew."""
 
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import ffmpeg
 
-from sam2_cog.media.ffmpeg_run import input_options
+from sam2_cog.media.ffmpeg_run import input_options, muxer_version
+from sam2_cog.media.frame_times import JUMP_AHEAD_SECONDS, JUMP_BACK_SECONDS
 from sam2_cog.media.video import VideoInfo, describe
 
 
@@ -22,24 +23,48 @@ class SoundRule:
     """ffmpeg's encoder for all others."""
     codec: str
     """Its codec's name as users know it."""
+    since: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """The version of ffmpeg's muxers from which on a codec of `copied` is taken, where that is not always so."""
+
+    def keeps(self, codec: str) -> bool:
+        """Whether this machine's ffmpeg takes the packets of a codec as they are."""
+        return codec in self.copied and muxer_version() >= self.since.get(codec, (0, 0))
 
 
-def sound_tracks(
-    video: VideoInfo, shift_seconds: Fraction, rule: SoundRule
-) -> tuple[list[Any], dict[str, Any], list[str]]:
-    """The source's sound tracks as ffmpeg's streams, moved by so much; its options for their codecs; what is lost."""
+def sound_tracks(video: VideoInfo, rule: SoundRule) -> tuple[list[Any], dict[str, Any], list[str]]:
+    """The source's sound tracks as ffmpeg's streams, timed from the clip's beginning; options for their codecs; notes.
+
+    Sound whose clock jumps is always encoded anew: it is moved, cut and filled up to stay with the picture. The notes
+    are sentences of what is lost.
+    """
     if not video.has_audio:
         return [], {}, []
     tracks = describe(video.path, "-select_streams", "a")[0]
     tracks = [track for track in tracks if "codec_name" in track]  # ffmpeg can do nothing with the others
     name = f"file:{video.path.absolute()}"
-    source = ffmpeg.input(name, itsoffset=f"{float(shift_seconds):.9f}", **input_options())
+    begins = float(video.clock_start * video.time_base)
+    source = ffmpeg.input(name, itsoffset=f"{-begins:.9f}", **input_options())
+    streams = [source[str(track["index"])] for track in tracks]
+    if video.clock_shifts:
+        streams = [_continuous(stream, video) for stream in streams]
     notes = []
     codecs: dict[str, Any] = {"strict": "experimental"}  # FLAC in MP4 counts as that up to ffmpeg 5
     for position, track in enumerate(tracks):
-        copied = track["codec_name"] in rule.copied
-        codecs[f"c:a:{position}"] = "copy" if copied else rule.encoder
+        copied = rule.keeps(track["codec_name"])
+        codecs[f"c:a:{position}"] = "copy" if copied and not video.clock_shifts else rule.encoder
         if not copied:
             reason = f"because {rule.container} cannot hold {track['codec_name']}"
             notes.append(f"The sound is re-encoded as {rule.codec}, {reason}.")
-    return [source[str(track["index"])] for track in tracks], codecs, notes
+    if video.clock_shifts:
+        notes = [f"The sound is re-encoded as {rule.codec}, because the clock of {video.path.name} jumps."]
+    return streams, codecs, notes
+
+
+def _continuous(stream: Any, video: VideoInfo) -> Any:
+    """Sound whose clock jumps as the picture's does: moved by as much, with overlaps cut and gaps filled."""
+    back, ahead = float(JUMP_BACK_SECONDS), JUMP_AHEAD_SECONDS
+    count_jumps = f"st(0,ld(0)+gt(N,0)*(lt(T,PREV_INT-{back})+gt(T,PREV_INT+{ahead})))"
+    shifts = [float(shift * video.time_base) for shift in (0, *video.clock_shifts)]
+    steps = [f"gte(ld(0),{jump})*{shifts[jump] - shifts[jump - 1]:.9f}" for jump in range(1, len(shifts))]
+    moved = stream.filter("asetpts", f"{count_jumps};PTS+({'+'.join(steps)})/TB")
+    return moved.filter("aresample", **{"async": 1, "min_hard_comp": 0.01})

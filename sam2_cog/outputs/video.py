@@ -1,8 +1,7 @@
 """What all videos share: the source's frame times and sound, its shape of pixels, and colours that the file names.
 
-Times: each frame is shown at its own time by the source's clock, to the tick, the last one for as long as frames last
-    on average. A clock that begins below zero, or beyond ten seconds as in a recorded broadcast, is moved to begin at
-    zero, and the sound with it.
+Times: each frame is shown at its own time from the clip's beginning, to the tick (coarser where frames are hours
+    apart), the last one for as long as frames last on average.
 Colours: RGB becomes BT.709 in limited range, and the file says so, in its container and in its stream.
 Sound: kept when every frame is written at its own time. Packets are copied where the container can hold their codec.
     Neither picture nor sound is cut to the length of the other.
@@ -11,6 +10,7 @@ Sound: kept when every frame is written at its own time. Packets are copied wher
 from abc import abstractmethod
 from collections.abc import Sequence
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,11 +24,12 @@ from sam2_cog.media.video import Frame, VideoInfo
 from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.ffmpeg_writer import FfmpegWriter
+from sam2_cog.outputs.mp4_ending import end_last_frame
 from sam2_cog.outputs.raw_matroska import stream_header
 from sam2_cog.outputs.sound import SoundRule, sound_tracks
 from sam2_cog.painting.captions import Picture
 
-LATEST_START_SECONDS = 10
+_LONGEST_TICKS = 2**31 - 1  # that a frame may last in an MP4 or a MOV
 
 _MATRIX = {
     "out_color_matrix": "bt709",
@@ -51,8 +52,8 @@ class VideoOutput(Output):
         super().__init__(spec)
         self._writer: FfmpegWriter | None = None
         self._rate = _new_rate(spec)
-        self._time_base = 1 / self._rate if self._rate else spec.video.time_base
-        self._start = 0 if self._rate else _first_tick(spec.video)
+        self._time_base = 1 / self._rate if self._rate else _time_base(spec.video, spec.frame_interval)
+        self._shown_rate = self._rate or spec.video.frame_rate / spec.frame_interval
 
     @abstractmethod
     def _pixel_format(self) -> str:
@@ -67,22 +68,24 @@ class VideoOutput(Output):
         return {}
 
     def _open(self, path: Path) -> None:
-        spec, video = self.spec, self.spec.video
-        width, height = video.width, video.height
+        self._path, width, height = path, self.spec.video.width, self.spec.video.height
         if self.even_size:
             width, height = width + width % 2, height + height % 2
-        rate = self._rate or video.frame_rate / spec.frame_interval
-        self._writer = FfmpegWriter(self._command(path), stream_header(width, height, rate, alpha=spec.transparent))
+        header = stream_header(width, height, self._shown_rate, alpha=self.spec.transparent)
+        self._writer = FfmpegWriter(self._command(path), header)
 
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._writer is not None
         picture = self._paint(frame, masks)
-        tick = self.frames_written if self._rate else int(self.spec.video.pts[frame.index]) - self._start
-        self._writer.write(_even(picture) if self.even_size else picture, tick * self._time_base)
+        own = int(self.spec.video.pts[frame.index]) * self.spec.video.time_base
+        seconds = self.frames_written / self._rate if self._rate else own
+        self._writer.write(_even(picture) if self.even_size else picture, seconds)
 
     def _finish(self) -> None:
         assert self._writer is not None
         self._writer.finish()
+        if self.muxer in ("mp4", "mov"):
+            end_last_frame(self._path, 1 / self._shown_rate)
 
     def _stop(self) -> None:
         if self._writer is not None:
@@ -115,7 +118,7 @@ class VideoOutput(Output):
 
     def _sound(self) -> tuple[list[Any], dict[str, Any]]:
         if self._rate is None and self.spec.frame_interval == 1:
-            tracks, codecs, notes = sound_tracks(self.spec.video, -self._start * self._time_base, self.sound)
+            tracks, codecs, notes = sound_tracks(self.spec.video, self.sound)
             self.notes += notes
             return tracks, codecs
         if self.spec.video.has_audio:
@@ -137,17 +140,21 @@ def _even(picture: Picture) -> Picture:
 
 
 def _new_rate(spec: OutputSpec) -> Fraction | None:
-    """The rate to show the written frames at; None where they keep their own times, as they do if those fit it."""
+    """The rate to show the written frames at; None where they keep their own times, as they do if those fit it.
+
+    They fit to within a tick and a hundred-thousandth: 29.97 is 30000/1001.
+    """
     if spec.frame_rate is None or spec.frame_interval > 1:
         return spec.frame_rate
     ticks = float(1 / spec.frame_rate / spec.video.time_base)
-    late = spec.video.pts - spec.video.pts[0] - np.arange(len(spec.video.pts)) * ticks
-    return None if np.abs(late).max() <= 1 else spec.frame_rate
+    expected = np.arange(len(spec.video.pts)) * ticks
+    late = np.abs(spec.video.pts - spec.video.pts[0] - expected)
+    return None if (late <= 1 + 1e-5 * expected).all() else spec.frame_rate
 
 
-def _first_tick(video: VideoInfo) -> int:
-    """The tick of the source's clock that becomes zero."""
-    first = int(video.pts[0])
-    if first >= 0 and video.start_seconds <= LATEST_START_SECONDS:
-        return 0
-    return min(first, round(Fraction(video.start_seconds) / video.time_base)) if first > 0 else first
+def _time_base(video: VideoInfo, interval: int) -> Fraction:
+    """The source's own seconds a tick, or coarser ones where a frame would last too many of them."""
+    widest = int(np.diff(video.pts[::interval]).max(initial=0))
+    if widest <= _LONGEST_TICKS:
+        return video.time_base
+    return Fraction(1, max(1, min(90_000, _LONGEST_TICKS // ceil(widest * video.time_base))))

@@ -64,7 +64,7 @@ def for_strangers(error: Exception) -> Exception:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in _REASONS:
         return _REASONS[error.errno]
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # the latter is torch's RuntimeError
         return _REASONS[errno.ENOMEM]
     if type(error).__name__ == "OutOfMemoryError":  # torch's
         return "the memory of its device is not enough; fewer objects at a time need less"

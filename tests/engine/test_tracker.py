@@ -227,3 +227,31 @@ def test_the_callers_thread_keeps_its_modes(demo: LoadedModel) -> None:
     for _ in Tracker(demo).track(clip, (target(0, click(2, (40, 30))),)):
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
         assert not torch.is_autocast_enabled("cpu")
+
+
+def test_where_the_device_has_too_little_memory_objects_run_in_smaller_groups(
+    demo: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for a device with room for two objects; the masks are those of one that has room for all."""
+    clip, sizes = moving_blocks(0, 4, 96, 64), list[int]()
+    objects = [target(number, click(0, (10 + 12 * number, 30))) for number in range(5)]
+    expected = [masks for _, masks in Tracker(demo).track(clip, objects)]
+    whole = Run._track_group
+
+    def with_room_for_two(self: Run, index: int, features: object, group: list[object]) -> object:
+        sizes.append(len(group))
+        if len(group) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, index, features, group)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Run, "_track_group", with_room_for_two)
+    found = [masks for _, masks in Tracker(demo).track(clip, objects)]
+    assert all(np.array_equal(a.array(), b.array()) for a, b in zip(found, expected, strict=True))
+    assert max(sizes) > 2 and max(sizes[4:]) <= 2  # tried once, and not again on every frame
+
+    def without_room(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Run, "_track_group", without_room)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(Tracker(demo).track(clip, objects))

@@ -22,7 +22,7 @@ CONFIG = """
 
 
 def clip_info(count: int, rate: Fraction | int, size: tuple[int, int] = (100, 50)) -> VideoInfo:
-    """A clip of (width, height) `size` with evenly spaced frames, which begins at 3 seconds of its own clock."""
+    """A clip of (width, height) `size` with evenly spaced frames, the first of them after 3 seconds."""
     rate = Fraction(rate)
     return VideoInfo(
         path=Path("clip.mp4"),
@@ -36,7 +36,6 @@ def clip_info(count: int, rate: Fraction | int, size: tuple[int, int] = (100, 50
         rotation=0,
         has_audio=False,
         has_alpha=False,
-        start_seconds=3.0,
         time_base=1 / rate,
         pts=np.arange(count) + round(3 * rate),
         seek_points=np.array([0]),

@@ -47,6 +47,10 @@ def test_files_of_the_server_are_closed_unless_a_folder_is_named(
         (PermissionError(errno.EACCES, "x", "/secret"), "its folder for temporary files cannot be written"),
         (FileNotFoundError(errno.ENOENT, "x", "/secret"), "its folder for temporary files is missing"),
         (MemoryError("/secret"), "its memory is not enough; fewer objects or smaller frames need less"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            "fewer objects or smaller frames need less",
+        ),
         (torch.OutOfMemoryError("CUDA"), "the memory of its device is not enough; fewer objects at a time need less"),
         (OSError("a.mp4 cannot be written: ffmpeg stopped"), "a.mp4 cannot be written: ffmpeg stopped"),
         (OSError(errno.EXDEV, "x", "/secret"), "the service failed: its log says why"),

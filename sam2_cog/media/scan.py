@@ -1,0 +1,88 @@
+"""The frames that a stream really has: all of it is decoded once, without colour conversion, for their time stamps."""
+
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam2_cog import limits
+from sam2_cog.media.ffmpeg_run import ffprobe, reason, running
+from sam2_cog.media.frame_archive import sentence, unreadable
+
+_PACKETS_TO_FIRST_FRAME = 16  # B-frames come before the frame that they follow
+_LOOK = ("width", "height", "pix_fmt", "color_space", "color_range")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was found; a frame is known by its index in display order."""
+
+    stamps: np.ndarray  # (frames,) int64 ticks as the file has them, in order or not
+    key_frames: np.ndarray  # indices of the frames that need no earlier one
+    last_duration: int  # ticks; 0: unknown
+    uniform: bool  # size and colours never change
+    sound: bool  # decoded without a complaint
+    notes: tuple[str, ...] = ()  # what is lost, as sentences
+
+
+def scan_frames(path: Path, stream: dict[str, Any], first_only: bool = False) -> Scan:
+    """Decode a stream of ffprobe's description, or only its first frame: 16 bytes a frame are kept.
+
+    Raises:
+        UnreadableVideo: no frame can be decoded, or there are more than is allowed.
+    """
+    key_frames, looks, duration = array("q"), set[tuple[str | None, ...]](), 0
+    own, guessed = array("q"), array("q")  # where a frame has no stamp of its own, ffmpeg guesses one
+    pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
+    with running(_command(stream, first_only), path) as (process, errors):
+        for line in process.stdout:
+            entry = dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
+            if "key_frame" not in entry:
+                continue  # a line of side data
+            if entry["key_frame"] == "1":
+                key_frames.append(len(own))
+            time = _ticks(entry, "best_effort_timestamp")
+            guessed.append(time if time is not None else guessed[-1] + duration if guessed else 0)
+            time = _ticks(entry, "pts", "pkt_pts")
+            own.append(time if time is not None else guessed[-1])
+            duration = _ticks(entry, "duration", "pkt_duration") or 0
+            looks.add(tuple(entry.get(name) for name in _LOOK))
+            deadline.check()
+            if excess := excess_of_clip(len(own), pixels, 0):
+                raise unreadable(path, f"has {excess}")
+        process.wait()
+        complaint = reason(errors)
+    if not own:
+        raise unreadable(path, f"has no frame that can be decoded{complaint}")
+    if first_only:
+        return Scan(np.array(guessed[:1]), np.array(key_frames[:1]), duration, True, True)
+    stamps = min(np.array(guessed), np.array(own), key=lambda times: int((np.diff(times) <= 0).sum()))
+    announced = f" of {stream['nb_frames']}" if "nb_frames" in stream else ""
+    damage = sentence(path, f"is damaged, {len(own)}{announced} frames could be decoded{complaint}")
+    notes = (damage,) if complaint else ()
+    return Scan(stamps, np.array(key_frames, np.int64), duration, len(looks) == 1, not complaint, notes)
+
+
+def excess_of_clip(frames: int, pixels: int, seconds: float) -> str:
+    """What is too much about a clip of so many frames, pixels a frame and seconds; empty if nothing is."""
+    return (
+        limits.FRAMES.excess(frames)
+        or limits.PIXELS_OF_ALL_FRAMES.excess(frames * pixels)
+        or limits.SECONDS_OF_VIDEO.excess(seconds)
+    )
+
+
+def _command(stream: dict[str, Any], first_only: bool) -> list[str]:
+    # what was renamed from version to version is asked for by both names
+    names = ("key_frame", "pts", "pkt_pts", "best_effort_timestamp", "pkt_duration", "duration", *_LOOK)
+    interval = ("-read_intervals", f"%+#{_PACKETS_TO_FIRST_FRAME}") if first_only else ()
+    chosen = ("-select_streams", str(stream["index"]), "-show_entries", f"frame={','.join(names)}")
+    return ffprobe(*chosen, "-of", "compact=p=0", *interval)
+
+
+def _ticks(entry: dict[str, str], *names: str) -> int | None:
+    """The first of these entries that is a number."""
+    values = (entry.get(name, "") for name in names)
+    return next((int(value) for value in values if value.lstrip("-").isdigit()), None)
