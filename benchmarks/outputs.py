@@ -8,8 +8,7 @@ import argparse
 import resource
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -121,12 +120,11 @@ def _clip(count: int, objects: int) -> Clip:
     sample = probe(SAMPLE)
     source = islice(read_frames(sample), count)
     images = [np.asarray(cv2.resize(frame.image, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)) for frame in source]
-    times = np.arange(count)
-    info = VideoInfo(
-        SAMPLE, "mov", "h264", WIDTH, HEIGHT, Fraction(24), count, count / 24, 0, False, False, 0.0, Fraction(1, 24),
-        times, np.array([0]),
-    )  # fmt: skip
-    frames = tuple(Frame(index, index / 24, image.astype(np.uint8)) for index, image in enumerate(images))
+    size = {"width": WIDTH, "height": HEIGHT}
+    info = replace(sample, **size, frame_count=count, has_audio=False, pts=sample.pts[:count])
+    frames = tuple(
+        Frame(index, float(sample.frame_times[index]), image.astype(np.uint8)) for index, image in enumerate(images)
+    )
     return Clip(info, frames, tuple(_masks(index, objects) for index in range(count)))
 
 
