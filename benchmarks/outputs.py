@@ -120,11 +120,10 @@ def _clip(count: int, objects: int) -> Clip:
     sample = probe(SAMPLE)
     source = islice(read_frames(sample), count)
     images = [np.asarray(cv2.resize(frame.image, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)) for frame in source]
-    size = {"width": WIDTH, "height": HEIGHT}
-    info = replace(sample, **size, frame_count=count, has_audio=False, pts=sample.pts[:count])
-    frames = tuple(
-        Frame(index, float(sample.frame_times[index]), image.astype(np.uint8)) for index, image in enumerate(images)
-    )
+    pts = sample.pts[:count]
+    info = replace(sample, width=WIDTH, height=HEIGHT, frame_count=count, has_audio=False, pts=pts)
+    times = sample.frame_times[:count].tolist()
+    frames = tuple(Frame(index, times[index], image.astype(np.uint8)) for index, image in enumerate(images))
     return Clip(info, frames, tuple(_masks(index, objects) for index in range(count)))
 
 
