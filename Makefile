@@ -18,7 +18,7 @@ curl -s http://localhost:$(PORT)/predictions -H 'Content-Type: application/json'
 endef
 export CURL
 
-.PHONY: help demo test test-integrations serve weights bench lint train-demo chromium system
+.PHONY: help demo test test-integrations test-wheel serve weights bench lint train-demo chromium system
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -38,6 +38,9 @@ test: .venv/installed-dev ## Run the tests
 test-integrations: .venv/installed-dev $(PEERS:%=.integrations/%/installed) | chromium ## Run the real Label Studio and X-AnyLabeling against this
 	$(BIN)/python -m pytest tests/integrations
 
+test-wheel: .venv/installed ## Build the wheel, install it elsewhere and run the main job with it
+	tools/test_wheel.sh $(BIN)/python
+
 serve: .venv/installed ## Start Cog's HTTP server without Docker: make serve [MODEL=large] [PORT=5000] [HOST=127.0.0.1]; demo without MODEL
 	@printf '\nWhen it says that setup is complete, in another terminal:\n\n%s\n\n' "$$CURL"
 	SAM2_MODEL=$(or $(MODEL),demo) HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m tools.serve
@@ -50,6 +53,9 @@ bench: .venv/installed-dev ## Measure memory, many objects and speed beside the 
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.objects
 	$(BIN)/python -m benchmarks.tracker
+
+fuzz: .venv/installed-dev ## Try 100,000 random requests and 2,000 damaged files, new ones each time: an hour
+	FUZZ_STRINGS=100000 FUZZ_FILES=2000 $(BIN)/python -m pytest tests/fuzz
 
 lint: .venv/installed-dev ## Check style and types
 	$(BIN)/ruff check $(CODE)

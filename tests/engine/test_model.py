@@ -176,7 +176,7 @@ def test_the_cpu_is_called_slow_except_for_the_demo(demo: LoadedModel, caplog: p
 
 
 def test_the_demo_weights_are_the_files(demo: LoadedModel) -> None:
-    saved = torch.load(checkpoints.PROJECT_WEIGHTS / "demo.pt", weights_only=True)["model"]
+    saved = torch.load(checkpoints.PROJECT / "weights" / "demo.pt", weights_only=True)["model"]
     loaded = demo.network.state_dict()
     assert saved.keys() == loaded.keys()
     assert all(torch.equal(saved[key], loaded[key]) for key in saved)
