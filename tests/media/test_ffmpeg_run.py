@@ -47,10 +47,11 @@ def sink() -> Iterator["subprocess.Popen[bytes]"]:
     process.communicate()
 
 
-def test_a_stopped_decoder_is_ended_and_said(tmp_path: Path, impatient: None) -> None:
+def test_a_stopped_decoder_is_ended_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_clip(tmp_path / "a.mkv", numbered_frames(40, 640, 480), **LOSSLESS)
     frames = read_frames(probe(path))
     next(frames)
+    monkeypatch.setenv("SAM2_MAX_STALL_SECONDS", "1")
     for line in Path("/proc").glob("[0-9]*/stat"):
         name, _, rest = line.read_text().rpartition(")") if line.exists() else ("", "", "")
         if name.endswith("(ffmpeg") and rest.split()[1] == str(os.getpid()):
@@ -61,8 +62,9 @@ def test_a_stopped_decoder_is_ended_and_said(tmp_path: Path, impatient: None) ->
     assert children() == []
 
 
-def test_a_slow_program_is_not_a_stopped_one(file: Path, impatient: None) -> None:
-    assert read_all(["sh", "-c", "for i in 1 2 3 4; do sleep 0.5; echo $i; done"], file) == b"1\n2\n3\n4\n"
+def test_a_slow_program_is_not_a_stopped_one(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAM2_MAX_STALL_SECONDS", "2")
+    assert read_all(["sh", "-c", "for i in 1 2 3 4 5; do sleep 0.5; echo $i; done"], file) == b"1\n2\n3\n4\n5\n"
 
 
 def test_a_killed_decoder_is_not_the_end_of_the_clip(file: Path) -> None:
