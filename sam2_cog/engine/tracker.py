@@ -308,11 +308,15 @@ class Run:
                 target.memory.condition(index, self._prompted(features, target.prompts[index]))
 
     def _prompted(self, features: Features, prompt: FramePrompt) -> Conditioning:
-        """An object on a frame with a foreground click, a box or a mask: no memory is read."""
+        """An object on a frame with a mask, a foreground click or a box: no memory is read; clicks refine a mask."""
+        so_far = None
         if prompt.mask is not None:
-            return self._conditioning(features, self._steps.segment_mask(features, prompt.mask))
+            given = self._steps.segment_mask(features, prompt.mask.full())
+            if not prompt.points and prompt.box is None:
+                return self._conditioning(features, given)
+            so_far = fill_holes(given.logits).clamp(-32.0, 32.0)
         fused = self._steps.without_memory(features)
-        return self._conditioning(features, self._steps.segment(features, fused, self._clicks(prompt)))
+        return self._conditioning(features, self._steps.segment(features, fused, self._clicks(prompt), so_far))
 
     def _corrected(self, features: Features, fused: Tensor, logits: Tensor, correction: FramePrompt) -> Conditioning:
         """A tracked object with a correction on this frame; its mask so far guides the decoder."""
