@@ -215,6 +215,30 @@ def test_a_refused_request_loads_no_model(small_clip: Path, tmp_path: Path, load
     assert loaded_once == []
 
 
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(28, "No space left on device", "/tmp/where/scratch"), "scratch: No space left on device"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("out.mp4 cannot be written: it hurts"), "out.mp4 cannot be written: it hurts"),
+    ],
+)
+def test_what_the_system_refuses_is_said_without_its_number(
+    small_clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    sentence: str,
+) -> None:
+    def segment(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(pipeline, "segment_video", segment)
+    assert main("segment", small_clip, *CLICK, "--output", tmp_path / "out.mp4") == 1
+    assert capsys.readouterr().err == f"sam2-cog: {sentence}\n"
+
+
 @pytest.mark.parametrize("typed", ["~/small.mp4", "file://{}", "FILE://localhost{}", "file://{}?"])
 def test_a_home_folder_and_a_file_address_are_paths(
     small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str
