@@ -244,6 +244,20 @@ def test_noise_in_an_image_never_raises_anything_else(tmp_path: Path, kind: str)
             assert "\n" not in str(error)
 
 
+def test_frames_that_change_after_probing_are_no_shorter_clip(tmp_path: Path) -> None:
+    """Such a run once ended early, with a whole file of fewer frames."""
+    folder = fill(tmp_path / "shot", {f"{index}.png": encode_image(frame) for index, frame in enumerate(FRAMES)})
+    info = probe(folder)
+    changed = r"^video: shot was changed while it was read: frame {} is gone or of another size$"
+    (folder / "3.png").write_bytes(encode_image(FRAMES[3][:40]))
+    with pytest.raises(UnreadableVideo, match=changed.format(3)):
+        list(read_frames(info))
+    (folder / "0.png").unlink()
+    (folder / "3.png").write_bytes(encode_image(FRAMES[3]))
+    with pytest.raises(UnreadableVideo, match=changed.format(3)):
+        list(read_frames(info))
+
+
 # Names
 
 
