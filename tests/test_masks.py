@@ -230,3 +230,12 @@ def test_supervision_gets_the_objects_that_are_seen() -> None:
     nothing = no_masks(0, 3, (20, 30)).to_supervision()
     assert len(nothing) == 0 and nothing.mask.shape == (0, 20, 30)
     sv.BoxAnnotator().annotate(np.zeros((20, 30, 3), np.uint8), nothing)
+
+
+def test_a_mask_of_tens_of_megapixels_has_its_box() -> None:
+    """A hundred times its area is more than 32 bits hold."""
+    mask = np.zeros((5000, 9001), bool)
+    mask[:, :9000] = True
+    one = ObjectMask.of(mask)
+    assert one.box == (0, 0, 9000, 5000)
+    assert one.without_parts_below(1).area == one.area == 45_000_000
