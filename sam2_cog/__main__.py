@@ -49,11 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sam2-cog: {error}", file=sys.stderr)
         return REFUSED
     except (CheckpointError, OSError) as error:
-        print(f"sam2-cog: {error}", file=sys.stderr)
+        print(f"sam2-cog: {_reason(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("sam2-cog: interrupted, nothing was written", file=sys.stderr)
         return FAILED
+
+
+def _reason(error: Exception) -> str:
+    """The error's own sentence; of what the system refuses, its words and the file, without the error's number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{Path(error.filename).name}: {error.strerror}" if isinstance(error.filename, str) else error.strerror
 
 
 def _unwind_on_signals() -> None:
@@ -160,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_segment(commands)
     _add_evaluate(commands)
+    _add_ui(commands)
     _add_weights(commands)
     _add_fleet(commands)
     _add_doors(commands)
@@ -212,6 +220,20 @@ def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
     evaluation.add_arguments(parser)
     _add_model(parser)
     parser.set_defaults(run=_evaluate)
+
+
+def _add_ui(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.page import command as page
+
+    parser = commands.add_parser(
+        "ui",
+        help="a page to click in",
+        description=page.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    page.add_arguments(parser)
+    _add_model(parser)
+    parser.set_defaults(run=page.run)
 
 
 def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:
