@@ -108,6 +108,7 @@ def test_every_input_has_a_flag_that_reaches_the_request(
         "click_corrections": "0,1",
         "masks": Path("masks.zip"),
         "mask_frames": "0,30",
+        "boxes": Path("boxes.csv"),
         "mask_type": "binary",
         "annotation_type": "both",
         "background_color": "#0000ff",
