@@ -14,7 +14,7 @@ import { View } from "./view.js";
 import { Work } from "./work.js";
 
 const $ = (id) => document.getElementById(id);
-const POLL = 150; // milliseconds between two looks while a clip is opening
+const POLL = 60; // milliseconds between two looks while a clip is opening
 const REST = 120; // and of rest on a frame before the network looks at it ahead of a click
 
 class App {
