@@ -18,7 +18,7 @@ curl -s http://localhost:$(PORT)/predictions -H 'Content-Type: application/json'
 endef
 export CURL
 
-.PHONY: help demo test test-debian test-ffmpeg test-integrations serve weights bench lint train-demo chromium system
+.PHONY: help demo ui test test-debian test-ffmpeg test-integrations test-wheel serve weights bench lint train-demo chromium system
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -32,6 +32,9 @@ demo: .venv/installed ## Run the main job on samples/ with the demo model, on an
 	$(BIN)/python -m tools.before_after samples/two_birds.mp4 $(DEMO)/two_birds.mp4 $(DEMO)/before_after.jpg
 	@ls -l $(DEMO)
 
+ui: .venv/installed ## Open the page to click in: make ui [VIDEO=clip.mp4] [MODEL=large]; the sample with demo without
+	OMP_NUM_THREADS=1 $(BIN)/sam2-cog ui $(or $(VIDEO),samples/two_birds.mp4) --model $(or $(MODEL),demo)
+
 test: .venv/installed-dev ## Run the tests
 	$(BIN)/python -m pytest
 
@@ -43,6 +46,9 @@ test-ffmpeg: .venv/installed-dev ## Run tests with the ffmpeg of another Debian,
 
 test-integrations: .venv/installed-dev $(PEERS:%=.integrations/%/installed) | chromium ## Run the real Label Studio and X-AnyLabeling against this
 	$(BIN)/python -m pytest tests/integrations
+
+test-wheel: .venv/installed ## Build the wheel, install it elsewhere and run the main job with it
+	tools/test_wheel.sh $(BIN)/python
 
 serve: .venv/installed ## Start Cog's HTTP server without Docker: make serve [MODEL=large] [PORT=5000] [HOST=127.0.0.1]; demo without MODEL
 	@printf '\nWhen it says that setup is complete, in another terminal:\n\n%s\n\n' "$$CURL"
@@ -56,6 +62,9 @@ bench: .venv/installed-dev ## Measure memory, many objects and speed beside the 
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.objects
 	$(BIN)/python -m benchmarks.tracker
+
+fuzz: .venv/installed-dev ## Try 100,000 random requests and 2,000 damaged files, new ones each time: an hour
+	FUZZ_STRINGS=100000 FUZZ_FILES=2000 $(BIN)/python -m pytest tests/fuzz
 
 lint: .venv/installed-dev ## Check style and types
 	$(BIN)/ruff check $(CODE)

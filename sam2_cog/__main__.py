@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 REFUSED = 2
 FAILED = 1
+
+_METAVARS = {str: "TEXT", type(None): "FILE"}
 
 EXAMPLE = """\
 example: one click on each of two birds on the first frame, the result as a video
@@ -47,11 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sam2-cog: {error}", file=sys.stderr)
         return REFUSED
     except (CheckpointError, OSError) as error:
-        print(f"sam2-cog: {error}", file=sys.stderr)
+        print(f"sam2-cog: {_reason(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("sam2-cog: interrupted, nothing was written", file=sys.stderr)
         return FAILED
+
+
+def _reason(error: Exception) -> str:
+    """The error's own sentence; of what the system refuses, its words and the file, without the error's number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{Path(error.filename).name}: {error.strerror}" if isinstance(error.filename, str) else error.strerror
 
 
 def _unwind_on_signals() -> None:
@@ -158,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_segment(commands)
     _add_evaluate(commands)
+    _add_ui(commands)
     _add_weights(commands)
     _add_fleet(commands)
     _add_doors(commands)
@@ -181,15 +191,14 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
         if isinstance(item.default, bool):
             parser.add_argument("--" + item.name.replace("_", "-"), action="store_true", help=limits.description)
             continue
-        needed = item.default is MISSING
+        default = "" if item.default is None else f" (default: {item.default!r})"
         parser.add_argument(
             "--" + item.name.replace("_", "-"),
-            required=needed,
-            default=None if needed else item.default,
-            type=str if limits.choices else item.type,
+            default=item.default,
+            type=str if limits.choices else Path if item.default is None else item.type,
             choices=limits.choices or None,
-            metavar=None if limits.choices else "TEXT" if item.type is str else "N",
-            help=limits.description.replace("%", "%%") + ("" if needed else f" (default: {item.default!r})"),
+            metavar=None if limits.choices else _METAVARS.get(type(item.default), "N"),
+            help=limits.description.replace("%", "%%") + default,
         )
     parser.add_argument("--output", required=True, metavar="FILE", help="where the result goes")
     parser.add_argument(
@@ -211,6 +220,20 @@ def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
     evaluation.add_arguments(parser)
     _add_model(parser)
     parser.set_defaults(run=_evaluate)
+
+
+def _add_ui(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.page import command as page
+
+    parser = commands.add_parser(
+        "ui",
+        help="a page to click in",
+        description=page.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    page.add_arguments(parser)
+    _add_model(parser)
+    parser.set_defaults(run=page.run)
 
 
 def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -13,15 +12,13 @@ from starlette.applications import Starlette
 
 from sam2_cog.engine.model import LoadedModel, load_model
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.http_base import beside, is_loopback, listen, serve
+from sam2_cog.http_base import beside, listen, serve, token_for
 from sam2_cog.label_studio.app import Backend
 from sam2_cog.label_studio.videos import LabelStudio
 from sam2_cog.limits import FETCHED_BYTES, FRAME_UPLOAD_BYTES
 from sam2_cog.x_anylabeling.app import RemoteServer
 
 logger = logging.getLogger(__name__)
-
-TOKEN = "SAM2_TOKEN"
 
 
 class Server(Protocol):
@@ -79,7 +76,7 @@ def run(name: str, host: str, port: int, others: Sequence[str], model: str | Non
         ports[door] = chosen
     with ExitStack() as stack:
         listeners = {door: stack.enter_context(listen(host, chosen)) for door, chosen in ports.items()}
-        token = None if is_loopback(host) else os.environ.get(TOKEN) or secrets.token_urlsafe(16)
+        token = token_for(host)
         loaded = load_model(model)
         apps = {door: stack.enter_context(closing(DOORS[door].make(loaded))).application(token) for door in listeners}
         for door, listener in listeners.items():

@@ -11,11 +11,13 @@ import hmac
 import ipaddress
 import json
 import logging
+import os
+import secrets
 import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,6 +47,7 @@ MAX_HEADER_BYTES = 1 << 16
 HIGHEST_PORT = 65535
 REASON = "x-reason"
 """Within the process only: what `_Connection` writes on the status line in the place of "Bad Request" and the like."""
+TOKEN_VARIABLE = "SAM2_TOKEN"
 TOKEN_COOKIE = "sam2_cog_token"
 SECONDS_TO_FINISH = 5
 """How long a server that is told to stop waits for answers that are under way."""
@@ -60,10 +63,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def application(routes: Sequence[BaseRoute], token: str | None = None) -> Starlette:
+def token_for(host: str) -> str | None:
+    """None for a server that only this machine reaches; else the environment's SAM2_TOKEN, or a new one."""
+    return None if is_loopback(host) else os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(16)
+
+
+def application(
+    routes: Sequence[BaseRoute],
+    token: str | None = None,
+    lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
+) -> Starlette:
     """These routes behind the guard; every refusal is answered as `{"error": sentence}`.
 
     token: who brings it may come from anywhere, by any name of the machine; None: only this machine is answered.
+    lifespan: entered before the first request and left after the last one.
     """
     sentences: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
         HTTPException: _answer_http_error,
@@ -74,7 +87,8 @@ def application(routes: Sequence[BaseRoute], token: str | None = None) -> Starle
         ClientDisconnect: _answer_nobody,
         Exception: _answer_fault,
     }
-    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)], exception_handlers=sentences)
+    guard = [Middleware(Guard, token=token)]
+    return Starlette(routes=routes, middleware=guard, exception_handlers=sentences, lifespan=lifespan)
 
 
 def json_route(path: str, answer: Callable[[Json], Any], max_bytes: int = MAX_JSON_BYTES) -> Route:

@@ -47,6 +47,9 @@ CLICKED_FRAMES = Limit("SAM2_MAX_CLICKED_FRAMES", 1_000, "clicked frames", "fram
 OBJECT_PIXELS = Limit(
     "SAM2_MAX_OBJECT_PIXELS", 4_500_000_000, "pixels in all masks of a frame", "pixels of a frame x objects"
 )
+MASK_PIXELS = Limit(
+    "SAM2_MAX_MASK_PIXELS", 8_000_000_000, "pixels in all masks", "pixels of a frame x masks that a request brings"
+)
 FRAMES = Limit("SAM2_MAX_FRAMES", 200_000, "frames", "frames of a clip")
 SECONDS_OF_VIDEO = Limit("SAM2_MAX_VIDEO_SECONDS", 4 * 3600, "seconds of video", "length of a clip in seconds")
 SIDE = Limit("SAM2_MAX_SIDE", 16_384, "pixels on a side", "width or height of a frame")
@@ -64,6 +67,8 @@ JOURNAL_BYTES = Limit(
 SECONDS = Limit("SAM2_MAX_SECONDS", 24 * 3600, "seconds", "seconds that a whole prediction may take")
 STALL_SECONDS = Limit("SAM2_MAX_STALL_SECONDS", 120, "seconds", "seconds that ffmpeg may take for its next bytes")
 FFMPEG_BYTES = Limit("SAM2_MAX_FFMPEG_BYTES", 1 << 34, "bytes", "address space of each ffmpeg process")
+UPLOAD_BYTES = Limit("SAM2_MAX_UPLOAD_BYTES", 1 << 33, "bytes", "bytes of a clip that is uploaded to the page")
+IDLE_SECONDS = Limit("SAM2_MAX_IDLE_SECONDS", 1800, "seconds", "seconds that a clip stays open which nobody uses")
 FETCHED_BYTES = Limit(
     "SAM2_MAX_FETCHED_BYTES", 1 << 34, "bytes", "bytes of the videos that Label Studio's backend keeps"
 )

@@ -19,7 +19,8 @@ from sam2_cog.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
-PROJECT_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+PACKAGE = Path(__file__).resolve().parents[1]
+PROJECT = PACKAGE.parent
 BASE_ADDRESS = "https://dl.fbaipublicfiles.com/segment_anything_2/092824/"
 BLOCK_BYTES = 1 << 18
 TIMEOUT_SECONDS = 30.0  # without a single byte
@@ -110,14 +111,29 @@ def find_checkpoint(name: str) -> Checkpoint:
 
 
 def checkpoint_path(checkpoint: Checkpoint, weights_dir: str | Path | None = None) -> Path:
-    """Where the file belongs: `weights_dir`, else SAM2_WEIGHTS_DIR, else the project's `weights/`.
+    """Where the file belongs: `weights_dir`, else SAM2_WEIGHTS_DIR, else `weights/` of the source tree.
 
-    A checkpoint of the source tree is always in the project's `weights/`.
+    Where the package is installed without its source tree, the last is the user's cache folder, `sam2-cog` in there. A
+    checkpoint of the source tree is always in its `weights/`; the installed package has a copy.
+    Raises CheckpointError when there is no home folder to find the cache in.
     """
+    from_source = (PROJECT / "pyproject.toml").is_file()
     if checkpoint.published is None:
-        return PROJECT_WEIGHTS / checkpoint.file
-    folder = weights_dir or os.environ.get("SAM2_WEIGHTS_DIR") or PROJECT_WEIGHTS
-    return Path(folder).expanduser() / checkpoint.file
+        return (PROJECT if from_source else PACKAGE) / "weights" / checkpoint.file
+    folder = weights_dir or os.environ.get("SAM2_WEIGHTS_DIR")
+    if folder is None and from_source:
+        folder = PROJECT / "weights"
+    try:
+        return Path(folder or _user_cache()).expanduser() / checkpoint.file
+    except RuntimeError as error:
+        reason = "there is no home folder for it, and the environment variable SAM2_WEIGHTS_DIR names no other"
+        raise CheckpointError(f"{checkpoint.name}: the checkpoint cannot be kept: {reason}") from error
+
+
+def _user_cache() -> Path:
+    """The user's cache folder of this program, by the XDG Base Directory Specification."""
+    named = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return (named if named.is_absolute() else Path("~/.cache")) / "sam2-cog"
 
 
 def verify_checkpoint(name: str, weights_dir: str | Path | None = None) -> Path:
@@ -134,12 +150,12 @@ def verify_checkpoint(name: str, weights_dir: str | Path | None = None) -> Path:
     except FileNotFoundError as error:
         remedy = f"fetch it with 'python -m sam2_cog weights fetch {name}'"
         if checkpoint.published is None:
-            remedy = "it is part of the source tree, so restore it from there"
+            remedy = "it is part of this project, so restore it from there"
         raise CheckpointError(f"{name}: the checkpoint {path} does not exist; {remedy}") from error
     except OSError as error:
         raise CheckpointError(f"{name}: the checkpoint {path} cannot be read: {error.strerror or error}") from error
     if difference:
-        remedy = "delete it to have it fetched again" if checkpoint.published else "restore it from the source tree"
+        remedy = "delete it to have it fetched again" if checkpoint.published else "restore it from this project"
         raise CheckpointError(f"{name}: the checkpoint {path} {difference}; {remedy}")
     return path
 

@@ -46,8 +46,8 @@ class Answer:
 
     def __init__(self, task: Task, controls: dict[str, Control], studio: LabelStudio, tracks: Tracks) -> None:
         self.is_saved = task.is_saved
-        self.complete = True
-        """Whether every region got its boxes."""
+        self.has_failed = self.is_unfinished = False
+        """Known once `regions` was asked: whether a region got a sentence in the place of its boxes, and why."""
         self._asked = [region for region in task.regions if _is_rectangle(region, controls)]
         wanted = [_wanted(region, controls[region["from_name"]], task.data, studio) for region in self._asked]
         promises = iter(tracks.start([one for one in wanted if isinstance(one, Wanted)]))
@@ -69,7 +69,8 @@ class Answer:
             found = promise.result()
             return promise.wanted.region.answered(found.track, found.timeline)
         except NotYet as state:
-            return self._failed(region, f"{state}; ask again in a while to get the boxes")
+            self.is_unfinished = True
+            return with_text(region, f"{state}; ask again in a while to get the boxes")
         except (InvalidRequest, UnreadableVideo, OSError) as error:
             return self._failed(region, str(error))
         except Exception:
@@ -77,7 +78,7 @@ class Answer:
             return self._failed(region, "the backend made a mistake, which its log describes")
 
     def _failed(self, region: Json, sentence: str) -> Json:
-        self.complete = False
+        self.has_failed = True
         logger.warning("region %s: %s", region.get("id"), sentence)
         return with_text(region, sentence)
 

@@ -70,16 +70,16 @@ class Backend:
         return [Answer(asked, controls, self._studio, self._tracks) for asked in read_tasks(body)]
 
     def _entry(self, answer: Answer) -> Json | list[Json]:
-        """One task of the results; of a saved one without regions not even an empty prediction is to be stored.
+        """One task of the results. Of a saved one only what is done is to be stored: the next time brings the rest.
 
         What went wrong is stored under a version of its own: under the true one the task would not be asked for again.
         """
         regions = answer.regions()
-        if not regions:
-            return [] if answer.is_saved else {"result": []}
+        if answer.is_saved and (not regions or answer.is_unfinished):
+            return []
         scores = [region["score"] for region in regions if isinstance(region.get("score"), int | float)]
         mean = sum(scores) / len(scores) if scores else 0.0
-        version = self.version if answer.complete else f"{self.version}-unfinished"
+        version = f"{self.version}-failed" if answer.has_failed else self.version
         return {"result": regions, "score": mean, "model_version": version}
 
     async def _health(self, request: Request) -> Response:

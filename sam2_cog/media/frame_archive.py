@@ -4,6 +4,7 @@ Nothing is ever extracted to disk: each image is read into memory, decoded and p
 archive is only a label to sort by.
 """
 
+import errno
 import os
 import re
 import zipfile
@@ -35,6 +36,7 @@ MAX_IMAGE_BYTES = 1 << 28  # more than an incompressible image of 67 megapixels 
 IMAGE_CONTAINERS = ("zip", "folder", "image")
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a bound on what comes out
+_NOT_THE_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOENT)
 _LABEL_LENGTH = 60  # the end of a longer name says enough
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _NAME_PARTS = re.compile(r"([^0-9]*?)((?:(?<![^_])-)?[0-9]+|\Z)")
@@ -84,10 +86,11 @@ def check_size(path: Path, width: int, height: int, most: limits.Limit = limits.
         raise unreadable(path, f"is {width}x{height}: {excess}")
 
 
-def probe_images(path: Path) -> ImageClip | None:
+def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
     """Describe a zip or a folder of frames or an image file, told by its first bytes; None when it is none of these.
 
-    Every picture is looked through, so that a damaged one is found before any work is done.
+    Every picture is looked through, so that a damaged one is found before any work is done. With `headers_only` nothing
+    is decoded: damage, and the times of an animation, stay unknown.
 
     Raises:
         UnreadableVideo: no usable image in it, a damaged one, or images of different sizes or in several folders.
@@ -108,8 +111,9 @@ def probe_images(path: Path) -> ImageClip | None:
             if (width, height) != (first.width, first.height):
                 found = f"holds an image of {width}x{height}{label}, but its first is {first.width}x{first.height}"
                 raise unreadable(path, f"{found}; all must be equal")
-            with _decoding(path, label):
-                require_usable(image)
+            if not headers_only:
+                with _decoding(path, label):
+                    require_usable(image)
             deadline.check()
             count += 1
             if picture_count(image) > 1 and "duration" in image.info:
@@ -191,10 +195,10 @@ def _listing(path: Path, container: str) -> Iterator[list[_File]]:
         archive = zipfile.ZipFile(path)
     with archive:
         packed = [entry for entry in archive.infolist() if not entry.is_dir()]
-        yield [_File(entry.filename, entry.file_size, partial(_unpacked, archive, entry)) for entry in packed]
+        yield [_File(entry.filename, entry.file_size, partial(unpacked, archive, entry)) for entry in packed]
 
 
-def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+def unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     """The content of an entry, one byte more than it claims at most."""
     if entry.compress_type not in _COMPRESSIONS:
         raise zipfile.BadZipFile("it is neither stored nor deflated, as it must be")
@@ -263,7 +267,7 @@ def _decoding(path: Path, label: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # Pillow and zipfile raise almost anything on a damaged file
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno in _NOT_THE_FILE:
             raise
         what = f"holds an image that cannot be decoded{label}" if label else "cannot be decoded"
         reason = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", str(error).split("\n")[0].replace(str(path), path.name))

@@ -8,13 +8,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sam2_cog import limits
+from sam2_cog.errors import InvalidRequest
+
 _IN_MEMORY = 1 << 20
 _PIECE = 1 << 20
 _KEPT = ("compress_type", "flag_bits", "header_offset", "CRC", "compress_size", "file_size")
 
 
 class ZipFileWriter:
-    """The same entries give the same bytes. Names are unique, which the caller sees to."""
+    """The same entries give the same bytes. Names are unique, which the caller sees to.
+
+    An entry with which the archive has grown beyond the limit raises InvalidRequest.
+    """
 
     def __init__(self, path: Path) -> None:
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
@@ -24,7 +30,7 @@ class ZipFileWriter:
     def store(self, name: str, content: bytes) -> None:
         """Add a file as it is: pictures are compressed already."""
         self._zip.writestr(_entry(name, zipfile.ZIP_STORED), content)
-        self._zip.NameToInfo.clear()  # it would grow with every entry, and serves only those who read
+        self._stored()
 
     def deflate(self, name: str, pieces: Iterable[bytes]) -> None:
         """Add a file that comes bit by bit, compressed."""
@@ -39,7 +45,14 @@ class ZipFileWriter:
         with self._zip.open(entry, "w", force_zip64=True) as target:
             for piece in pieces:
                 target.write(piece)
-        self._zip.NameToInfo.clear()
+        self._stored()
+
+    def _stored(self) -> None:
+        """After each entry."""
+        self._zip.NameToInfo.clear()  # it would grow with every entry, and serves only those who read
+        assert self._zip.fp is not None
+        if excess := limits.ARCHIVE_BYTES.excess(self._zip.fp.tell()):
+            raise InvalidRequest(f"output_format: the archive has {excess}")
 
     def finish(self) -> None:
         """Write the index."""

@@ -44,15 +44,16 @@ def tolerance(body: Json) -> float:
 def shapes(masks: FrameMasks, number: int, fineness: float) -> list[Json]:
     """A polygon for each part of the object but specks; the format knows no holes. `number` is the track's."""
     mask = masks.objects[0].without_parts_below(SPECK_PERCENT)
+    left, top, *_ = mask.tight or (0, 0)
     return [
         {
             "label": LABEL,
             "shape_type": "polygon",
-            "points": polygon.closed_outline,
+            "points": [[left + x, top + y] for x, y in polygon.closed_outline],
             "score": round(float(masks.scores[0]), 4),
             "group_id": number,
         }
-        for polygon in polygons(mask.full(), fineness)
+        for polygon in polygons(mask.crop(), fineness)
     ]
 
 

@@ -126,12 +126,44 @@ def test_the_environment_chooses_model_and_folder(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("SAM2_WEIGHTS_DIR", raising=False)
     tiny = find_checkpoint("tiny")
     assert chosen_model() == "large"
-    assert checkpoint_path(tiny) == checkpoints.PROJECT_WEIGHTS / "sam2.1_hiera_tiny.pt"
+    assert checkpoint_path(tiny) == checkpoints.PROJECT / "weights" / "sam2.1_hiera_tiny.pt"
     monkeypatch.setenv("SAM2_MODEL", "small")
     monkeypatch.setenv("SAM2_WEIGHTS_DIR", str(tmp_path))
     assert chosen_model() == "small"
     assert checkpoint_path(tiny) == tmp_path / "sam2.1_hiera_tiny.pt"
     assert checkpoint_path(tiny, tmp_path / "other") == tmp_path / "other" / "sam2.1_hiera_tiny.pt"
+
+
+def test_without_the_source_tree_checkpoints_are_in_the_users_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As pip installs the package: nothing is ever written beside it, in `site-packages`."""
+    package = tmp_path / "site-packages" / "sam2_cog"
+    monkeypatch.setattr(checkpoints, "PACKAGE", package)
+    monkeypatch.setattr(checkpoints, "PROJECT", package.parent)
+    monkeypatch.delenv("SAM2_WEIGHTS_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tiny, demo = find_checkpoint("tiny"), find_checkpoint("demo")
+    assert checkpoint_path(tiny) == tmp_path / ".cache" / "sam2-cog" / "sam2.1_hiera_tiny.pt"
+    assert checkpoint_path(demo) == package / "weights" / "demo.pt"
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")  # to be ignored, says the specification
+    assert checkpoint_path(tiny).parent == tmp_path / ".cache" / "sam2-cog"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert checkpoint_path(tiny).parent == tmp_path / "cache" / "sam2-cog"
+    monkeypatch.setenv("SAM2_WEIGHTS_DIR", "~/mine")
+    assert checkpoint_path(tiny).parent == tmp_path / "mine"
+
+
+def test_without_a_home_folder_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(checkpoints, "PROJECT", tmp_path)
+    monkeypatch.delenv("SAM2_WEIGHTS_DIR", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(CheckpointError, match=r"no home folder.*SAM2_WEIGHTS_DIR"):
+        verify_checkpoint("tiny")
 
 
 def test_the_demo_checkpoint_is_found_whatever_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -400,15 +432,17 @@ def test_any_cuts_end_in_the_exact_file(site: Site, tmp_path: Path, cuts: list[i
 
 
 def damaged_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> Path:
-    content = bytearray((checkpoints.PROJECT_WEIGHTS / "demo.pt").read_bytes())
+    content = bytearray((checkpoints.PROJECT / "weights" / "demo.pt").read_bytes())
     if change == "truncated":
         content = content[: len(content) // 2]
     elif change == "altered":
-        with zipfile.ZipFile(checkpoints.PROJECT_WEIGHTS / "demo.pt") as archive:
+        with zipfile.ZipFile(checkpoints.PROJECT / "weights" / "demo.pt") as archive:
             largest = max(archive.infolist(), key=lambda entry: entry.file_size)
         content[largest.header_offset + largest.file_size // 2] ^= 1
-    monkeypatch.setattr(checkpoints, "PROJECT_WEIGHTS", tmp_path)
-    path = tmp_path / "demo.pt"
+    monkeypatch.setattr(checkpoints, "PROJECT", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    path = tmp_path / "weights" / "demo.pt"
+    path.parent.mkdir()
     if change != "missing":
         path.write_bytes(content)
     return path
@@ -417,9 +451,9 @@ def damaged_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("truncated", "is not a checkpoint .*restore it from the source tree"),
-        ("altered", "is damaged .*does not match its check sum.*restore it from the source tree"),
-        ("missing", "does not exist; it is part of the source tree, so restore it from there"),
+        ("truncated", "is not a checkpoint .*restore it from this project"),
+        ("altered", "is damaged .*does not match its check sum.*restore it from this project"),
+        ("missing", "does not exist; it is part of this project, so restore it from there"),
     ],
 )
 def test_a_damaged_demo_checkpoint_is_refused(

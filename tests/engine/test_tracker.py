@@ -15,8 +15,9 @@ from sam2_cog.engine import tracker as module
 from sam2_cog.engine.model import LoadedModel, build_network, cast_products, load_model, place_network
 from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.tracker import Run, Tracker
+from sam2_cog.masks import ObjectMask
 from sam2_cog.media.video import Frame
-from sam2_cog.prompts import FramePrompt, ObjectPrompts
+from sam2_cog.prompts import Box, FramePrompt, ObjectPrompts, Point
 from tests.official import official_logits, official_predictor
 from tests.scenarios import MemoryClip, Scenario, compare, moving_blocks, our_logits, random_scenario
 
@@ -101,12 +102,24 @@ def test_a_correction_changes_something_from_its_frame_on_and_nothing_before(dem
     assert equal[:6] == [True] * 6 and not equal[6]
 
 
-def test_a_mask_as_the_prompt_is_the_official_add_new_mask(demo: LoadedModel) -> None:
+@pytest.mark.parametrize(
+    ("points", "labels", "box"),
+    [
+        ((), (), None),
+        (((75.0, 30.0),), (1,), None),
+        (((35.0, 24.0),), (0,), None),
+        (((75.0, 30.0), (35.0, 24.0)), (1, 0), (25.0, 16.0, 80.0, 50.0)),
+    ],
+)
+def test_a_mask_as_the_prompt_is_the_official_add_new_mask_and_clicks_refine_it(
+    demo: LoadedModel, points: tuple[Point, ...], labels: tuple[int, ...], box: Box | None
+) -> None:
     clip = moving_blocks(3, 8, 96, 64)
     mask = np.zeros((64, 96), bool)
     mask[20:44, 30:70] = True
-    given = (ObjectPrompts("object_0", 0, (FramePrompt(0, (), (), None, mask),), ()),)
-    difference = compare(demo, official_predictor("demo", demo.network), Scenario(clip, given, "forward"))
+    given = FramePrompt(3, points, labels, box, ObjectMask.of(mask))
+    objects = (target(0, given, corrections=(click(6, (20, 20), label=0),)), target(1, click(0, (70, 40))))
+    difference = compare(demo, official_predictor("demo", demo.network), Scenario(clip, objects, "both"))
     assert difference.pixels == 0 and difference.logits == 0
 
 
@@ -227,3 +240,31 @@ def test_the_callers_thread_keeps_its_modes(demo: LoadedModel) -> None:
     for _ in Tracker(demo).track(clip, (target(0, click(2, (40, 30))),)):
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
         assert not torch.is_autocast_enabled("cpu")
+
+
+def test_where_the_device_has_too_little_memory_objects_run_in_smaller_groups(
+    demo: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for a device with room for two objects; the masks are those of one that has room for all."""
+    clip, sizes = moving_blocks(0, 4, 96, 64), list[int]()
+    objects = [target(number, click(0, (10 + 12 * number, 30))) for number in range(5)]
+    expected = [masks for _, masks in Tracker(demo).track(clip, objects)]
+    whole = Run._track_group
+
+    def with_room_for_two(self: Run, index: int, features: object, group: list[object]) -> object:
+        sizes.append(len(group))
+        if len(group) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, index, features, group)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Run, "_track_group", with_room_for_two)
+    found = [masks for _, masks in Tracker(demo).track(clip, objects)]
+    assert all(np.array_equal(a.array(), b.array()) for a, b in zip(found, expected, strict=True))
+    assert max(sizes) > 2 and max(sizes[4:]) <= 2  # tried once, and not again on every frame
+
+    def without_room(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Run, "_track_group", without_room)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(Tracker(demo).track(clip, objects))

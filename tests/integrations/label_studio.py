@@ -37,6 +37,11 @@ class Studio:
     url: str
     folder: Path
 
+    @property
+    def media(self) -> Path:
+        """The folder of which it serves local files."""
+        return self.folder / "media"
+
     def ask(self, method: str, path: str, **options: Any) -> Any:
         """One call of the API, which must work."""
         answer = requests.request(
@@ -66,6 +71,11 @@ class Project:
     number: int
     rate: float
     backend: int = 0
+
+    @property
+    def frames(self) -> int:
+        """How many frames of the birds the editor counts."""
+        return round(FRAMES / RATE * self.rate)
 
     def upload(self, clip: Path) -> None:
         with clip.open("rb") as file:
@@ -118,14 +128,13 @@ class Project:
     def region(self, box: tuple[int, int, int, int], label: str = "Red", frame: int = 1, name: str = "r1") -> Json:
         """A box drawn on a frame of the editor, in pixels."""
         x0, y0, x1, y1 = box
-        count = round(FRAMES / RATE * self.rate)
         item = {"frame": frame, "enabled": True, "rotation": 0, "time": frame / self.rate} | {
             "x": x0 / WIDTH * 100,
             "y": y0 / HEIGHT * 100,
             "width": (x1 - x0) / WIDTH * 100,
             "height": (y1 - y0) / HEIGHT * 100,
         }
-        value = {"framesCount": count, "duration": FRAMES / RATE, "sequence": [item], "labels": [label]}
+        value = {"framesCount": self.frames, "duration": FRAMES / RATE, "sequence": [item], "labels": [label]}
         names = {"from_name": "boxes", "to_name": "clip", "type": "videorectangle", "origin": "manual"}
         return {"id": name, **names, "value": value}
 
@@ -134,9 +143,12 @@ class Project:
 def label_studio(folder: Path) -> Iterator[Studio]:
     """Start one with an empty database: about two minutes for its migrations."""
     port, log = free_port(), folder / "label-studio.log"
+    (folder / "media").mkdir()
     environment = {
         "HOME": str(folder),
         "USE_DEFAULT_BANNED_SUBNETS": "false",
+        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(folder / "media"),
         "COLLECT_ANALYTICS": "false",
         "LATEST_VERSION_CHECK": "false",
     }

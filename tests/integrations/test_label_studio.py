@@ -13,7 +13,8 @@ from tests.clips import numbered_frames, write_clip
 from tests.integrations.birds import Box, box_iou, boxes
 from tests.integrations.conftest import backend
 from tests.integrations.label_studio import BLUE, FRAMES, HEIGHT, LEGACY, RATE, RED, WIDTH, Json, Project, Studio
-from tests.integrations.processes import Door, running
+from tests.integrations.processes import CLIP, Door, running
+from tests.label_studio.file_server import file_server
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +206,7 @@ def test_a_video_that_cannot_be_read_is_told_in_the_region(studio: Studio, door:
     assert answer["value"] == project.region(RED)["value"]
     project.submit(project.region(RED))
     for prediction in project.retrieve():
-        assert "cannot be read" in said(prediction["result"][0]) and prediction["model_version"].endswith("unfinished")
+        assert "cannot be read" in said(prediction["result"][0]) and prediction["model_version"].endswith("failed")
 
 
 @pytest.mark.parametrize("kind", ["personal", "wrong", "wrong personal"])
@@ -222,6 +223,23 @@ def test_a_personal_token_works_and_a_wrong_one_is_told(studio: Studio, kind: st
         print("what the user reads:", said(answer))
         assert "LABEL_STUDIO_API_KEY" in said(answer)
         assert token not in own.log
+
+
+def test_files_of_a_local_storage_and_addresses_of_other_hosts(studio: Studio, door: Door) -> None:
+    project = studio.project()
+    project.connect(door.url)
+    files = studio.media / "clips"
+    files.mkdir()
+    (files / "birds.mp4").write_bytes(CLIP.read_bytes())
+    storage = {"project": project.number, "title": "files", "path": str(files), "use_blob_urls": True}
+    studio.ask("POST", "/api/storages/localfiles", json=storage)
+    with file_server() as other:
+        other.files = {"/birds.mp4": CLIP.read_bytes()}
+        for address in ("/data/local-files/?d=clips/birds.mp4", other.url + "/birds.mp4"):
+            project.add(address)
+            (answer,) = project.interactive(project.region(RED), task=project.tasks[-1])
+            assert mean_iou(answer, "bird_1") >= 0.8
+        assert other.asked == [("/birds.mp4", None)], "fetched once, and no token was shown"
 
 
 def test_a_config_without_boxes_is_told_when_the_backend_is_added(studio: Studio, door: Door) -> None:

@@ -11,7 +11,6 @@ from tests.integrations.processes import ROOT, Door
 from tests.integrations.test_label_studio import mean_iou, shown
 
 PICTURE = ROOT / "outputs" / "label_studio_editor.png"
-FIRST_CLIP_FRAMES = 120
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ class Editor:
         page.click("button[type=submit]")
         page.wait_for_load_state("domcontentloaded")
         page.goto(f"{studio.url}/projects/{project.number}/data?task={project.tasks[0]}", wait_until="domcontentloaded")
-        page.wait_for_function(f"() => {VIDEO} && {VIDEO}.length == {FIRST_CLIP_FRAMES}", timeout=60_000)
+        page.wait_for_function(f"() => {VIDEO} && {VIDEO}.length == {project.frames}", timeout=60_000)
         page.wait_for_timeout(3000)  # its stage is laid out once more when the clip is there
 
     def auto_annotation(self) -> None:
@@ -114,6 +113,17 @@ def test_draw_select_and_click_the_label_and_boxes_appear(page: Page, studio: St
     submit(page)
     saved = studio.ask("GET", f"/api/tasks/{project.tasks[0]}")["annotations"][0]["result"]
     assert [region["value"]["labels"] for region in saved] == [["Red"], ["Blue"]]
+
+
+def test_what_is_wrong_is_read_in_the_regions_details(page: Page, studio: Studio, door: Door) -> None:
+    project = studio.project(25)
+    project.connect(door.url)
+    editor = Editor(page, project)
+    editor.auto_annotation()
+    editor.draw(RED)
+    editor.label("Red")
+    page.screenshot(path=PICTURE.with_name("label_studio_details.png"))
+    assert page.get_by_text('with framerate="24" in its Video tag every frame is shown once').first.is_visible()
 
 
 def drag_and_track_again(editor: Editor, region: dict[str, Any]) -> dict[str, Any]:

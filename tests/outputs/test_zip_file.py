@@ -1,5 +1,6 @@
 """The zip: whole for every reader, the same bytes each time, and no larger in memory for more entries."""
 
+import random
 import subprocess
 import tracemalloc
 import zipfile
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sam2_cog.errors import InvalidRequest
 from sam2_cog.outputs.zip_file import ZipFileWriter
 
 
@@ -56,3 +58,18 @@ def test_memory_does_not_grow_with_the_entries(count: int, tmp_path: Path) -> No
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 600_000  # the standard library's own index takes 5 MB for these
+
+
+def test_an_archive_that_grows_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAM2_MAX_ARCHIVE_BYTES", "2000")
+    words = r"output_format: the archive has \d+ bytes, but at most 2000 are allowed \(SAM2_MAX_ARCHIVE_BYTES\)"
+    for add in (
+        lambda archive, name: archive.store(name, bytes(900)),
+        lambda archive, name: archive.deflate(name, [random.Random(0).randbytes(900)]),
+    ):
+        archive = ZipFileWriter(tmp_path / "a.zip")
+        add(archive, "1")
+        add(archive, "2")
+        with pytest.raises(InvalidRequest, match=words):
+            add(archive, "3")
+        archive.stop()
