@@ -42,7 +42,10 @@ class Door:
 
 def _label_studio(model: LoadedModel) -> Server:
     url = os.environ.get("LABEL_STUDIO_URL", "").rstrip("/") or "http://localhost:8080"
-    return Backend(model, LabelStudio(url, os.environ.get("LABEL_STUDIO_API_KEY", "").strip()), FETCHED_BYTES.value)
+    token = os.environ.get("LABEL_STUDIO_API_KEY", "").strip()
+    why = "with" if token else "without a token, for want of"
+    logger.info("label-studio: videos come from %s (LABEL_STUDIO_URL) %s LABEL_STUDIO_API_KEY", url, why)
+    return Backend(model, LabelStudio(url, token), FETCHED_BYTES.value)
 
 
 def _x_anylabeling(model: LoadedModel) -> Server:
