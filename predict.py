@@ -18,7 +18,7 @@ from sam2_cog.errors import CheckpointError, InvalidRequest
 from sam2_cog.outputs import suffix_of
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
-from sam2_cog.service.boundary import allowed_video, for_strangers
+from sam2_cog.service.boundary import allowed_file, for_strangers
 from sam2_cog.service.scratch import Scratch
 from sam2_cog.service.watchdog import Watchdog
 
@@ -54,7 +54,8 @@ class Predictor(BasePredictor):
             description="A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip or a folder of numbered frames (JPEG, PNG, WebP, BMP, TIFF), or an image."
         ),
         click_coordinates: str = Input(
-            description="Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; [x0,y0,x1,y1] is a box around an object."
+            default="",
+            description="Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; [x0,y0,x1,y1] is a box around an object. Needed unless masks are given.",
         ),
         click_labels: str = Input(
             default="1",
@@ -71,6 +72,14 @@ class Predictor(BasePredictor):
         click_corrections: str = Input(
             default="0",
             description="For each click 1 if it corrects the mask that was tracked up to its frame, or 0 if it starts anew there, with commas; if there are too few, the last one repeats. Background clicks alone on a frame always correct.",
+        ),
+        masks: Path | None = Input(
+            default=None,
+            description="Masks of objects to follow: a .zip with masks/<object>/<frame>.png, as binary archives of this project have, or one PNG in which each value above 0 is an object.",
+        ),
+        mask_frames: str = Input(
+            default="",
+            description="The frames of a .zip of masks to use, with commas, all if empty; the frame that one PNG is on, 0 if empty.",
         ),
         mask_type: str = Input(
             default="highlighted",
@@ -147,8 +156,9 @@ class Predictor(BasePredictor):
     ) -> Path:
         """Find the clicked objects on every frame; returns the finished file."""
         try:
-            source = allowed_video(video)
-            self.scratch.clear(keep=source)
+            source = allowed_file("video", video)
+            given_masks = None if masks is None else allowed_file("masks", masks)
+            self.scratch.clear(keep=[path for path in (source, given_masks) if path])
             request = Request(
                 video=source,
                 click_coordinates=click_coordinates,
@@ -156,6 +166,8 @@ class Predictor(BasePredictor):
                 click_frames=click_frames,
                 click_object_ids=click_object_ids,
                 click_corrections=click_corrections,
+                masks=given_masks,
+                mask_frames=mask_frames,
                 mask_type=mask_type,  # type: ignore[arg-type]  # Request checks it
                 annotation_type=annotation_type,  # type: ignore[arg-type]
                 background_color=background_color,

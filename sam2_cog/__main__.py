@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 REFUSED = 2
 FAILED = 1
+
+_METAVARS = {str: "TEXT", type(None): "FILE"}
 
 EXAMPLE = """\
 example: one click on each of two birds on the first frame, the result as a video
@@ -181,15 +183,14 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
         if isinstance(item.default, bool):
             parser.add_argument("--" + item.name.replace("_", "-"), action="store_true", help=limits.description)
             continue
-        needed = item.default is MISSING
+        default = "" if item.default is None else f" (default: {item.default!r})"
         parser.add_argument(
             "--" + item.name.replace("_", "-"),
-            required=needed,
-            default=None if needed else item.default,
-            type=str if limits.choices else item.type,
+            default=item.default,
+            type=str if limits.choices else Path if item.default is None else item.type,
             choices=limits.choices or None,
-            metavar=None if limits.choices else "TEXT" if item.type is str else "N",
-            help=limits.description.replace("%", "%%") + ("" if needed else f" (default: {item.default!r})"),
+            metavar=None if limits.choices else _METAVARS.get(type(item.default), "N"),
+            help=limits.description.replace("%", "%%") + default,
         )
     parser.add_argument("--output", required=True, metavar="FILE", help="where the result goes")
     parser.add_argument(

@@ -7,7 +7,7 @@ box too, counts it from 1, and quotes it as it was typed.
 import logging
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sam2_cog.errors import InvalidRequest, quoted, shortened
@@ -37,13 +37,15 @@ Box = tuple[float, float, float, float]
 # click_coordinates
 
 
-def read_coordinates(text: str, width: int, height: int) -> list[Point | Box]:
-    """Points and boxes, at least one, in pixels of a frame of `width` x `height`. Raises InvalidRequest."""
+def read_coordinates(text: str, width: int, height: int, *, least: int = 1) -> list[Point | Box]:
+    """At least `least` (0 or 1) points and boxes, in pixels of a frame of `width` x `height`. Raises InvalidRequest."""
     with _list_of("points", POINTS_EXAMPLE, "click_coordinates", text):
         bare = bare_entries(text)
     check_clicks(bare.count("["))  # before anything is split
     entries = split_entries(bare)
     if not "".join(entries).strip() and len(entries) < 2:
+        if not least:
+            return []
         raise InvalidRequest(
             f"click_coordinates: there is no point, but at least one is needed, such as {POINTS_EXAMPLE}"
         )
@@ -129,42 +131,56 @@ def read_flags(input_name: str, text: str, count: int, default: int) -> list[int
 def read_frames(text: str, count: int, frame_count: int) -> list[int]:
     """`click_frames`: the frame of each of `count` entries, below `frame_count`. Raises InvalidRequest."""
     typed = _values("click_frames", text, count, "0")
-    return [_frame(position, value, frame_count) for position, value in enumerate(typed, start=1)]
+    return [
+        _frame(f"click_frames: point {position} is on frame", value, frame_count)
+        for position, value in enumerate(typed, start=1)
+    ]
 
 
-def _frame(position: int, typed: str, frame_count: int) -> int:
+def read_frame_list(input_name: str, text: str, frame_count: int) -> list[int]:
+    """Any frames below `frame_count`; nothing for an empty list. Raises InvalidRequest."""
+    with _list_of("frames", "0,30", input_name, text):
+        typed = split_values(text, frame_count)
+    return [_frame(f"{input_name}: it has frame", value, frame_count) for value in typed]
+
+
+def _frame(shown: str, typed: str, frame_count: int) -> int:
+    """`shown` is how the sentence about it begins."""
     whole = _WHOLE.fullmatch(typed)
     if not whole:
-        raise InvalidRequest(
-            f"click_frames: point {position} is on frame {quoted(typed)}, "
-            f"but a frame is a whole number from 0 to {frame_count - 1}"
-        )
+        raise InvalidRequest(f"{shown} {quoted(typed)}, but a frame is a whole number from 0 to {frame_count - 1}")
     frame = int(whole[1])
     if not 0 <= frame < frame_count:
-        raise InvalidRequest(
-            f"click_frames: point {position} is on frame {shortened(typed)}, "
-            f"but the video has frames 0 to {frame_count - 1}"
-        )
+        raise InvalidRequest(f"{shown} {shortened(typed)}, but the video has frames 0 to {frame_count - 1}")
     return frame
 
 
-def read_names(text: str, count: int) -> list[str]:
-    """`click_object_ids`: the name of each of `count` entries, `object_<position>` for none. Raises InvalidRequest."""
+def read_names(text: str, count: int, elsewhere: Mapping[str, str]) -> list[str]:
+    """`click_object_ids`: the name of each of `count` entries, `object_<position>` for none.
+
+    elsewhere: name -> input that names an object so; a name written out may be one of these, none that is given here.
+    Raises InvalidRequest.
+    """
     with _list_of("names", NAMES_EXAMPLE, "click_object_ids", text):
         names = _aligned("click_object_ids", split_names(text, count), count, "")
     generated = {f"object_{position}": position for position, name in enumerate(names, start=1) if not name}
     for position, name in enumerate(names, start=1):
-        _check_name(position, name)
+        check_name(name, f"click_object_ids: point {position} is named {quoted(name)}")
         if name in generated:
             raise InvalidRequest(
                 f"click_object_ids: point {position} is named {quoted(name)}, but that is also the name that point "
                 f"{generated[name]} gets because it has none, so point {generated[name]} needs a name of its own"
             )
+    for name in generated.keys() & elsewhere.keys():
+        raise InvalidRequest(
+            f"click_object_ids: point {generated[name]} has no name and would get {quoted(name)}, "
+            f"but that is the name of an object in {elsewhere[name]}, so it needs a name of its own"
+        )
     return [name or f"object_{position}" for position, name in enumerate(names, start=1)]
 
 
-def _check_name(position: int, name: str) -> None:
-    shown = f"click_object_ids: point {position} is named {quoted(name)}"
+def check_name(name: str, shown: str) -> None:
+    """Refuse what cannot be an object's name; `shown` is how the sentence about it begins."""
     if len(name) > MAX_NAME_LENGTH:
         raise InvalidRequest(f"{shown}, {len(name)} characters, but a name has at most {MAX_NAME_LENGTH}")
     # Cs: a lone surrogate can arrive by JSON and can be written to no file.
@@ -175,7 +191,10 @@ def _check_name(position: int, name: str) -> None:
 def _values(input_name: str, text: str, count: int, default: str) -> list[str]:
     """A value for each entry: if there are too few, the last one repeats; if there are none, the default does."""
     with _list_of("values", "1,0", input_name, text):
-        typed = split_values(text, count) or [default]
+        typed = split_values(text, count)
+    if not count and typed == [default]:  # nothing was said
+        return []
+    typed = typed or [default]
     return _aligned(input_name, typed, count, typed[-1])
 
 

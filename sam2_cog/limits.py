@@ -47,6 +47,9 @@ CLICKED_FRAMES = Limit("SAM2_MAX_CLICKED_FRAMES", 1_000, "clicked frames", "fram
 OBJECT_PIXELS = Limit(
     "SAM2_MAX_OBJECT_PIXELS", 4_500_000_000, "pixels in all masks of a frame", "pixels of a frame x objects"
 )
+MASK_PIXELS = Limit(
+    "SAM2_MAX_MASK_PIXELS", 8_000_000_000, "pixels in all masks", "pixels of a frame x masks that a request brings"
+)
 FRAMES = Limit("SAM2_MAX_FRAMES", 200_000, "frames", "frames of a clip")
 SECONDS_OF_VIDEO = Limit("SAM2_MAX_VIDEO_SECONDS", 4 * 3600, "seconds of video", "length of a clip in seconds")
 SIDE = Limit("SAM2_MAX_SIDE", 16_384, "pixels on a side", "width or height of a frame")

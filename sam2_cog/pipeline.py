@@ -20,6 +20,7 @@ from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
+from sam2_cog.prompt_files import read_masks
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import LONGEST_NAME, LONGEST_PATH, Request
 
@@ -194,8 +195,9 @@ def _check_place(what: str, request: Request, path: Path) -> None:
         raise InvalidRequest(f"{what}: the folder {str(path.parent)!r} does not exist")
     if path.is_dir():
         raise InvalidRequest(f"{what}: {name!r} is a folder, but it must be a file")
-    if path.exists() and request.video.exists() and path.samefile(request.video):
-        raise InvalidRequest(f"{what}: {name!r} is the video itself, it must be another file")
+    for taken, source in (("video itself", request.video), ("masks themselves", request.masks)):
+        if source and path.exists() and source.exists() and path.samefile(source):
+            raise InvalidRequest(f"{what}: {name!r} is the {taken}, it must be another file")
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
@@ -205,16 +207,17 @@ def _check_place(what: str, request: Request, path: Path) -> None:
 
 def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
     """What a request asks for in this video; raises InvalidRequest if it does not fit."""
+    size = {"width": info.width, "height": info.height, "frame_count": info.frame_count}
+    masks = read_masks(request.masks, request.mask_frames, **size) if request.masks else ()
     return parse_prompts(
         request.click_coordinates,
         request.click_labels,
         request.click_frames,
         request.click_object_ids,
         request.click_corrections,
-        width=info.width,
-        height=info.height,
-        frame_count=info.frame_count,
+        **size,
         propagation=request.propagation,
+        from_files=masks,
     )
 
 

@@ -1,4 +1,4 @@
-"""The five request strings -> a tuple of `ObjectPrompts`. Pure text and numbers: no network, no ffmpeg.
+"""The five request strings, and what prompt files say -> a tuple of `ObjectPrompts`. No network, no ffmpeg, no files.
 
 **Reading.** Values are separated as `value_lists` says: by commas, semicolons, white space; names by commas and new
 lines. Outer brackets and lists as JSON or Python print them are taken everywhere.
@@ -16,24 +16,26 @@ lines. Outer brackets and lists as JSON or Python print them are taken everywher
 - `click_corrections`: `1` for a click that corrects the mask tracked up to its frame, `0` for one that does not. Short:
   the last repeats. Empty: all `0`. A box is never a correction. Written like the labels.
 - Values beyond the number of entries are ignored unread, and a log line says so.
+- Masks come as entries that `prompt_files` read; with them the strings may be empty.
 
 **Grouping.** Entries with one name are one object, and each of its frames is one `FramePrompt` with its clicks in entry
-order: a *prompt* where it has a box (at most one) or a foreground click that is not marked as a correction, else a
-*correction*. So background clicks go with what their frame has, and correct where it has nothing else. A name that has
-only background clicks is no object: its clicks are appended to those of every object on that frame.
+order: a *prompt* where it has a mask, a box (at most one) or a foreground click that is not marked as a correction,
+else a *correction*. Clicks and a box beside a mask refine it; background clicks go with what their frame has, and
+correct where it has nothing else. A name that has only background clicks is no object: its clicks are appended to those
+of every object on that frame.
 
 A prompt starts anew from its clicks, and every frame of the clip reads it. A correction is reached by tracking: the
 mask found there and the memory guide the network, and nothing before it (in the direction of the pass) changes.
 
 **Refusals.** `InvalidRequest`, one sentence; entries are counted from 1 and called points, boxes too. Also refused: a
-request without any foreground click or box; an object without a prompt; a marked correction on a frame that is a prompt
-of its object; with `propagation="forward"`, a click before the first prompt of all, which would never be reached; and
-more clicks or objects than `limits` allows, a shared click counted for each object.
+request without any foreground click, box or mask; an object without a prompt; a marked correction on a frame that is a
+prompt of its object; with `propagation="forward"`, a click before the first prompt of all, which would never be
+reached; and more clicks or objects than `limits` allows, a shared click counted for each object.
 """
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -44,7 +46,7 @@ from sam2_cog.errors import InvalidRequest, quoted
 from sam2_cog.limits import check_objects
 
 if TYPE_CHECKING:
-    import numpy as np
+    from sam2_cog.masks import ObjectMask
 
 PROPAGATIONS = ("both", "forward")
 
@@ -54,15 +56,15 @@ class FramePrompt:
     """Everything one object is told on one frame.
 
     `points` are (x, y) pixels of the displayed frame, `labels` holds 1 (foreground) or 0 (background) for each of them,
-    `box` is (x0, y0, x1, y1) with exclusive far edges. `mask`, (H, W) bool, takes the place of all of these; no request
-    holds one, only the data sets' semi-supervised protocol does.
+    `box` is (x0, y0, x1, y1) with exclusive far edges. `mask` is the object itself, in the size of the frame and not
+    empty; points and box beside it refine it.
     """
 
     frame_index: int
     points: tuple[Point, ...]
     labels: tuple[int, ...]
     box: Box | None
-    mask: "np.ndarray | None" = field(default=None, compare=False)
+    mask: "ObjectMask | None" = None
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,25 @@ class PromptStrings:
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """One entry of the request; `position` counts from 1."""
+class Entry:
+    """One thing that a request says of an object on a frame: a click, a box or a mask.
 
-    position: int
-    shape: Point | Box
-    label: int
+    One of `point`, `box` and `mask` is given. input, called: how a refusal names it, `click_coordinates: point 3 ...`.
+    """
+
+    input: str
+    called: str
     frame: int
     name: str
-    correction: int
+    label: int = 1
+    correction: int = 0
+    point: Point | None = None
+    box: Box | None = None
+    mask: "ObjectMask | None" = None
 
     @property
     def starts_anew(self) -> bool:
-        """Whether this click or box makes its frame a prompt."""
+        """Whether this click, box or mask makes its frame a prompt."""
         return bool(self.label) and not self.correction
 
 
@@ -118,27 +126,37 @@ def parse_prompts(
     height: int,
     frame_count: int,
     propagation: str = "both",
+    from_files: Sequence[Entry] = (),
 ) -> tuple[ObjectPrompts, ...]:
     """Read the five strings by the rules above, against a video of `width` x `height` pixels and `frame_count` frames.
 
+    from_files: foreground boxes and masks that fit the video, at most one mask for an object and frame.
     Returns at least one object; every object has at least one prompt. Raises `InvalidRequest`.
     """
     if propagation not in PROPAGATIONS:
         raise InvalidRequest(f"propagation: {quoted(propagation)} is not one of {', '.join(PROPAGATIONS)}")
-    shapes = read_coordinates(click_coordinates, width, height)
+    shapes = read_coordinates(click_coordinates, width, height, least=0 if from_files else 1)
     count = len(shapes)
     labels = read_flags("click_labels", click_labels, count, default=1)
     frames = read_frames(click_frames, count, frame_count)
-    names = read_names(click_object_ids, count)
+    names = read_names(click_object_ids, count, {entry.name: entry.input for entry in from_files})
     corrections = read_flags("click_corrections", click_corrections, count, default=0)
-    columns = (range(1, count + 1), shapes, labels, frames, names, corrections)
-    entries = [_Entry(*fields) for fields in zip(*columns, strict=True)]
+    columns = zip(range(1, count + 1), shapes, labels, frames, names, corrections, strict=True)
+    entries = [*(_entry(*column) for column in columns), *from_files]
     _check_together(entries, propagation)
     return _group(entries, width * height)
 
 
+def _entry(position: int, shape: Point | Box, label: int, frame: int, name: str, correction: int) -> Entry:
+    point, box = (shape, None) if len(shape) == 2 else (None, shape)
+    return Entry("click_coordinates", f"point {position}", frame, name, label, correction, point, box)
+
+
 def format_prompts(objects: Iterable[ObjectPrompts]) -> PromptStrings:
-    """The five strings that `parse_prompts` reads back as the same objects, whichever way these were first written."""
+    """The five strings that `parse_prompts` reads back as the same objects, whichever way these were first written.
+
+    Masks have no text; they stay in their file.
+    """
     rows = [
         (f"[{_decimals(shape, ',')}]", str(label), str(prompt.frame_index), one.name, correction)
         for one in objects
@@ -161,10 +179,10 @@ def prompt_frames(objects: Iterable[ObjectPrompts]) -> tuple[int, ...]:
 # Grouping: the entries, each of them right by itself -> objects.
 
 
-def _check_together(entries: Sequence[_Entry], propagation: str) -> None:
+def _check_together(entries: Sequence[Entry], propagation: str) -> None:
     """The rules that look across the strings, or across the entries."""
     for entry in entries:
-        if len(entry.shape) == 4:
+        if entry.box:
             _check_box(entry)
     if not any(entry.label for entry in entries):
         raise InvalidRequest("click_labels: every point has label 0, but at least one must be foreground (label 1)")
@@ -173,43 +191,43 @@ def _check_together(entries: Sequence[_Entry], propagation: str) -> None:
         if propagation == "forward" and entry.frame < first:
             kind = "correction" if entry.correction else "background click"
             raise InvalidRequest(
-                f"click_frames: point {entry.position} is a {kind} on frame {entry.frame}, but with propagation "
+                f"click_frames: {entry.called} is a {kind} on frame {entry.frame}, but with propagation "
                 f"forward nothing is tracked before frame {first}, the first on which an object is prompted"
             )
 
 
-def _check_box(entry: _Entry) -> None:
+def _check_box(entry: Entry) -> None:
     if not entry.label:
         raise InvalidRequest(
-            f"click_labels: point {entry.position} is a box with label 0, but a box is always foreground (label 1)"
+            f"click_labels: {entry.called} is a box with label 0, but a box is always foreground (label 1)"
         )
     if entry.correction:
         raise InvalidRequest(
-            f"click_corrections: point {entry.position} is a box with correction 1, "
+            f"click_corrections: {entry.called} is a box with correction 1, "
             "but only clicks can correct a mask (a box has correction 0)"
         )
 
 
-def _group(entries: Sequence[_Entry], pixels: int) -> tuple[ObjectPrompts, ...]:
-    foreground = {entry.name for entry in entries if entry.label}
-    shared = [entry for entry in entries if entry.name not in foreground]
-    clicks = len(entries) + len(shared) * (len(foreground) - 1)  # a shared one is copied to every object
-    check_objects(len(foreground), len({entry.frame for entry in entries}), clicks, pixels)
-    own: dict[str, list[_Entry]] = {}
+def _group(entries: Sequence[Entry], pixels: int) -> tuple[ObjectPrompts, ...]:
+    objects = {entry.name for entry in entries if entry.label}
+    shared = [entry for entry in entries if entry.name not in objects]
+    clicks = len(entries) + len(shared) * (len(objects) - 1)  # a shared one is copied to every object
+    check_objects(len(objects), len({entry.frame for entry in entries}), clicks, pixels)
+    own: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.name in foreground:
+        if entry.name in objects:
             own.setdefault(entry.name, []).append(entry)
     return tuple(_object(name, index, own[name] + shared) for index, name in enumerate(own))
 
 
-def _object(name: str, index: int, entries: Sequence[_Entry]) -> ObjectPrompts:
-    by_frame: dict[int, list[_Entry]] = {}
+def _object(name: str, index: int, entries: Sequence[Entry]) -> ObjectPrompts:
+    by_frame: dict[int, list[Entry]] = {}
     for entry in entries:
         by_frame.setdefault(entry.frame, []).append(entry)
     frames = [(_starts_anew(name, own), _frame_prompt(name, frame, own)) for frame, own in sorted(by_frame.items())]
     if not any(anew for anew, _ in frames):
         raise InvalidRequest(
-            f"click_corrections: point {entries[0].position} corrects {quoted(name)}, but {quoted(name)} has no "
+            f"click_corrections: {entries[0].called} corrects {quoted(name)}, but {quoted(name)} has no "
             "foreground click or box with correction 0, from which it could be tracked"
         )
     return ObjectPrompts(
@@ -220,31 +238,31 @@ def _object(name: str, index: int, entries: Sequence[_Entry]) -> ObjectPrompts:
     )
 
 
-def _starts_anew(name: str, entries: Sequence[_Entry]) -> bool:
+def _starts_anew(name: str, entries: Sequence[Entry]) -> bool:
     """Whether these clicks of one object on one frame are a prompt; if not, they are a correction."""
     prompt = next((entry for entry in entries if entry.starts_anew), None)
     correction = next((entry for entry in entries if entry.correction), None)
     if prompt and correction:
         raise InvalidRequest(
-            f"click_corrections: point {correction.position} corrects the mask of {quoted(name)} on frame "
-            f"{correction.frame}, but point {prompt.position} starts it anew there, and only one of the two can be"
+            f"click_corrections: {correction.called} corrects the mask of {quoted(name)} on frame "
+            f"{correction.frame}, but {prompt.called} starts it anew there, and only one of the two can be"
         )
     return prompt is not None
 
 
-def _frame_prompt(name: str, frame: int, entries: Sequence[_Entry]) -> FramePrompt:
-    boxes = [(entry.position, entry.shape) for entry in entries if len(entry.shape) == 4]
-    clicks = [(entry.shape, entry.label) for entry in entries if len(entry.shape) == 2]
+def _frame_prompt(name: str, frame: int, entries: Sequence[Entry]) -> FramePrompt:
+    boxes = [entry for entry in entries if entry.box]
     if len(boxes) > 1:
         raise InvalidRequest(
-            f"click_coordinates: point {boxes[1][0]} is a second box for {quoted(name)} on frame {frame}, "
+            f"{boxes[1].input}: {boxes[1].called} is a second box for {quoted(name)} on frame {frame}, "
             "but an object has at most one box on a frame"
         )
     return FramePrompt(
         frame,
-        points=tuple(point for point, _ in clicks),
-        labels=tuple(label for _, label in clicks),
-        box=boxes[0][1] if boxes else None,
+        points=tuple(entry.point for entry in entries if entry.point),
+        labels=tuple(entry.label for entry in entries if entry.point),
+        box=boxes[0].box if boxes else None,
+        mask=next((entry.mask for entry in entries if entry.mask), None),
     )
 
 

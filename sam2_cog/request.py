@@ -56,13 +56,10 @@ class Request:
             )
         }
     )
-    click_coordinates: str = field(
-        metadata={
-            "option": Option(
-                "Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; "
-                "[x0,y0,x1,y1] is a box around an object."
-            )
-        }
+    click_coordinates: str = _input(
+        "",
+        "Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; "
+        "[x0,y0,x1,y1] is a box around an object. Needed unless masks are given.",
     )
     click_labels: str = _input(
         "1", "For each click 1 (foreground) or 0 (background), with commas; if there are too few, the last one repeats."
@@ -80,6 +77,14 @@ class Request:
         "0",
         "For each click 1 if it corrects the mask that was tracked up to its frame, or 0 if it starts anew there, with "
         "commas; if there are too few, the last one repeats. Background clicks alone on a frame always correct.",
+    )
+    masks: Path | None = _input(
+        None,
+        "Masks of objects to follow: a .zip with masks/<object>/<frame>.png, as binary archives of this project have, "
+        "or one PNG in which each value above 0 is an object.",
+    )
+    mask_frames: str = _input(
+        "", "The frames of a .zip of masks to use, with commas, all if empty; the frame that one PNG is on, 0 if empty."
     )
     mask_type: MaskType = _input(
         "highlighted",
@@ -141,6 +146,8 @@ class Request:
         for item in fields(self):
             value = _checked(item.name, getattr(self, item.name), item.default, option(item.name))
             object.__setattr__(self, item.name, value)
+        if self.mask_frames.strip() and self.masks is None:
+            raise InvalidRequest(f"mask_frames: {quoted(self.mask_frames)} chooses among masks, but there are no masks")
         if 0 < self.video_fps < SLOWEST_FPS:
             raise InvalidRequest(f"video_fps: {self.video_fps} is not allowed, it must be 0 or at least {SLOWEST_FPS}")
         if self.mask_type == "cutout" and self.output_format in OPAQUE:
@@ -164,8 +171,9 @@ class Request:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """All inputs but the video, by name, as they were understood."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "video"}
+        """All inputs but the video, by name, as they were understood; of a file its name alone."""
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "video"}
+        return {name: value.name if isinstance(value, Path) else value for name, value in values.items()}
 
     @property
     def background(self) -> tuple[int, int, int]:
@@ -186,8 +194,10 @@ def option(name: str) -> Option:
 
 
 def _checked(name: str, value: Any, default: Any, limits: Option) -> Any:
-    if name == "video":
-        return _path(value)
+    if name == "video" or (name == "masks" and value is not None):
+        return _path(name, value)
+    if value is default is None:
+        return None
     if name == "background_color":
         return _colour(value)
     if isinstance(default, bool):
@@ -197,13 +207,13 @@ def _checked(name: str, value: Any, default: Any, limits: Option) -> Any:
     return _number(name, value, limits, whole=isinstance(default, int))
 
 
-def _path(value: Any) -> Path:
+def _path(name: str, value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise InvalidRequest(f"video: {_shown(value)} is not a file's path or address")
+        raise InvalidRequest(f"{name}: {_shown(value)} is not a file's path or address")
     path = Path(value)
-    if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(name)) > LONGEST_NAME for name in path.parts):
+    if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
         raise InvalidRequest(
-            f"video: {str(path)[:40]!r}... is too long for a path, and a data URL must begin with 'data:'"
+            f"{name}: {str(path)[:40]!r}... is too long for a path, and a data URL must begin with 'data:'"
         )
     return path
 

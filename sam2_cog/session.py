@@ -22,7 +22,7 @@ from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.incremental import IncrementalTracker, Tracks
 from sam2_cog.engine.model import LoadedModel, load_model
 from sam2_cog.engine.passes import Passes
-from sam2_cog.engine.steps import Features, resize
+from sam2_cog.engine.steps import Features
 from sam2_cog.engine.tracker import Clip, Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import JOURNAL_BYTES, Deadline
@@ -32,6 +32,7 @@ from sam2_cog.media.frame_reader import FrameReader
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.pipeline import Result, WatchedClip, check_output, objects_of, output_spec, write_result
 from sam2_cog.progress import LogProgress, Progress
+from sam2_cog.prompt_files import read_masks
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
 from sam2_cog.request import Request
 
@@ -91,18 +92,20 @@ class Session:
         click_object_ids: str = "",
         click_corrections: str = "0",
         propagation: str = "both",
+        masks: Path | str | None = None,
+        mask_frames: str = "",
     ) -> tuple[ObjectPrompts, ...]:
-        """The strings of a request as objects in this clip; InvalidRequest with the request's own sentence."""
+        """The prompts of a request as objects in this clip; InvalidRequest with the request's own sentence."""
+        size = {"width": self.info.width, "height": self.info.height, "frame_count": self.info.frame_count}
         return parse_prompts(
             click_coordinates,
             click_labels,
             click_frames,
             click_object_ids,
             click_corrections,
-            width=self.info.width,
-            height=self.info.height,
-            frame_count=self.info.frame_count,
+            **size,
             propagation=propagation,
+            from_files=read_masks(Path(masks), mask_frames, **size) if masks else (),
         )
 
     def picture(self, frame: int) -> np.ndarray:
@@ -208,7 +211,7 @@ class Session:
             if frame in self._features:
                 self._features.move_to_end(frame)
                 return self._features[frame]
-        image = resize(self._pictures.read(frame), self._model.steps.image_size)
+        image = self._model.steps.prepare(self._pictures.read(frame))
         with self._model.autocast():
             (features,) = self._model.steps.encode_frames([image])
         with self._features_lock:
@@ -260,7 +263,7 @@ def _check_objects(objects: Sequence[ObjectPrompts], info: VideoInfo) -> None:
         if names.count(one.name) > 1:
             raise InvalidRequest(f"objects: {names.count(one.name)} are named {one.name!r}, each needs its own name")
         if not one.prompts:
-            raise InvalidRequest(f"objects: {one.name!r} has no foreground click and no box to begin with")
+            raise InvalidRequest(f"objects: {one.name!r} has no foreground click, box or mask to begin with")
         for prompt in (*one.prompts, *one.corrections):
             _check_prompt(one.name, prompt, info)
 
@@ -270,6 +273,11 @@ def _check_prompt(name: str, prompt: FramePrompt, info: VideoInfo) -> None:
         last = info.frame_count - 1
         raise InvalidRequest(
             f"objects: {name!r} is clicked on frame {prompt.frame_index}, but the video has frames 0 to {last}"
+        )
+    if prompt.mask and prompt.mask.size != (info.height, info.width):
+        height, width = prompt.mask.size
+        raise InvalidRequest(
+            f"objects: {name!r} has a mask of {width}x{height}, but the video is {info.width}x{info.height}"
         )
     for x, y in prompt.points:
         if not (0 <= x < info.width and 0 <= y < info.height):

@@ -6,7 +6,8 @@ it raises where the factors of a product have different types, too. What it cann
 which PyTorch allows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -18,6 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sam2_cog.engine import model as engine_model
+from sam2_cog.engine import pillow_bicubic, tracker
 from sam2_cog.engine.model import LoadedModel, build_network, cast_products, place_network
 
 _real_tensor, _real_numpy, _real_autocast = torch.tensor, Tensor.numpy, torch.autocast.__init__
@@ -32,15 +34,36 @@ def fake_cuda_model(name: str) -> Iterator[LoadedModel]:
         for target, attribute, fake in (
             (torch, "tensor", _tensor_that_is_not_pinned),
             (Tensor, "numpy", _numpy_of_the_host_alone),
+            (Tensor, "pin_memory", lambda tensor: tensor),
+            (tracker, "ThreadPoolExecutor", _OneThread),
             (torch.autocast, "__init__", _autocast_as_if_there_were_a_gpu),
             (torch.nn.functional, "scaled_dot_product_attention", _flash_attention),
             (LoadedModel, "autocast", _autocast_without_inference_mode),
             (engine_model, "cast_products", lambda network: None),
         ):
             stack.enter_context(patch.object(target, attribute, fake))
+        stack.callback(pillow_bicubic._device_weights.cache_clear)  # no fake weights for those who come after
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         stack.enter_context(_OneTypeInProducts())
         yield place_network(name, network, "cuda")
+
+
+class _OneThread:
+    """Runs at once what is submitted: the fake mode belongs to the thread that entered it."""
+
+    def __init__(self, workers: int) -> None:
+        assert workers > 0
+
+    def __enter__(self) -> "_OneThread":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        done: Future[Any] = Future()
+        done.set_result(function(*arguments))
+        return done
 
 
 class _OneTypeInProducts(TorchDispatchMode):

@@ -111,7 +111,9 @@ def _propagate(
 
 def _add(predictor: SAM2VideoPredictor, state: Any, number: int, prompt: FramePrompt) -> Tensor:
     if prompt.mask is not None:
-        return predictor.add_new_mask(state, prompt.frame_index, number, prompt.mask)[2][:, 0]
+        logits = predictor.add_new_mask(state, prompt.frame_index, number, prompt.mask.full())[2]
+        if not prompt.points and prompt.box is None:
+            return logits[:, 0]
     points = np.array(prompt.points, np.float32).reshape(-1, 2)
     labels = np.array(prompt.labels, np.int32)
     _, _, logits = predictor.add_new_points_or_box(state, prompt.frame_index, number, points, labels, box=prompt.box)

@@ -1,11 +1,12 @@
 """Requests read against a small video: what the tests of the parser share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pytest
 
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.prompts import Box, FramePrompt, ObjectPrompts, Point, parse_prompts
+from sam2_cog.prompts import Box, Entry, FramePrompt, ObjectPrompts, Point, parse_prompts
 
 WIDTH, HEIGHT, FRAMES = 640, 360, 164
 
@@ -20,6 +21,7 @@ def parse(
     corrections: str = "0",
     *,
     propagation: str = "both",
+    from_files: Sequence[Entry] = (),
 ) -> tuple[ObjectPrompts, ...]:
     return parse_prompts(
         coordinates,
@@ -31,10 +33,11 @@ def parse(
         height=HEIGHT,
         frame_count=FRAMES,
         propagation=propagation,
+        from_files=from_files,
     )
 
 
-def refusal(*strings: str, **options: str) -> str:
+def refusal(*strings: str, **options: Any) -> str:
     with pytest.raises(InvalidRequest) as caught:
         parse(*strings, **options)
     return str(caught.value)

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 import numpy as np
@@ -68,7 +68,7 @@ class Difference:
 
 
 def random_scenario(seed: int, frames: tuple[int, int] = (5, 60), objects: int = 6) -> Scenario:
-    """1 to `objects` objects with 1 to 4 prompt frames each, clicks and boxes, corrections, either propagation."""
+    """1 to `objects` objects with 1 to 4 prompt frames each, clicks, boxes, masks, corrections, either propagation."""
     chance = random.Random(seed)
     count = chance.randint(*frames)
     width, height = chance.choice([(96, 64), (65, 49), (128, 72), (64, 96)])
@@ -100,6 +100,9 @@ def _object(chance: random.Random, index: int, count: int, width: int, height: i
 
 
 def _prompt(chance: random.Random, frame: int, width: int, height: int) -> FramePrompt:
+    if chance.random() < 0.15:
+        refined = _clicks(chance, frame, width, height, chance.choice([0, 0, 1, 2]), (0, 1))
+        return replace(refined, mask=_ellipse(chance, width, height))
     clicks = _clicks(chance, frame, width, height, chance.randint(1, 3), (0, 1))
     if chance.random() < 0.3:
         x, y = chance.uniform(0, width / 2), chance.uniform(0, height / 2)
@@ -107,6 +110,16 @@ def _prompt(chance: random.Random, frame: int, width: int, height: int) -> Frame
         extra = chance.randint(0, 1)
         return FramePrompt(frame, clicks.points[:extra], clicks.labels[:extra], box)
     return FramePrompt(frame, clicks.points, (1, *clicks.labels[1:]), None)
+
+
+def _ellipse(chance: random.Random, width: int, height: int) -> ObjectMask:
+    """A mask of some size anywhere on the frame."""
+    y, x = np.mgrid[:height, :width]
+    centre, radii = (
+        (chance.uniform(0, width), chance.uniform(0, height)),
+        (chance.uniform(4, 30), chance.uniform(4, 30)),
+    )
+    return ObjectMask.of(((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2 <= 1)
 
 
 def _correction(chance: random.Random, frame: int, width: int, height: int) -> FramePrompt:

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,8 +91,8 @@ MasksOf = Callable[..., dict[str, np.ndarray]]
 def masks_of(demo_model: LoadedModel, tmp_path: Path) -> MasksOf:
     """Run a request for a binary archive; returns folder -> (N, H, W) bool, in the manifest's order."""
 
-    def run(clip: Path, clicks: str, **inputs: str) -> dict[str, np.ndarray]:
-        request = Request(clip, clicks, mask_type="binary", output_format="png", **inputs)  # type: ignore[arg-type]
+    def run(clip: Path, clicks: str, **inputs: Any) -> dict[str, np.ndarray]:
+        request = Request(clip, clicks, mask_type="binary", output_format="png", **inputs)
         path = segment_video(request, demo_model, tmp_path / "masks.zip").path
         with zipfile.ZipFile(path) as archive:
             names = [entry["name"] for entry in json.loads(archive.read("manifest.json"))["objects"]]
@@ -169,6 +170,36 @@ def test_a_foreground_click_can_mend_the_mask_that_was_tracked(scene: Scene, cli
     assert np.array_equal(mended[:4], plain[:4]) and not np.array_equal(mended[4:], plain[4:])
     assert not np.array_equal(mended, anew)
     assert region(mended[4:], scene.disc[4:]) >= GOOD
+
+
+def test_exact_masks_are_followed_from_the_frame_that_they_are_on(
+    scene: Scene, clip: Path, masks_of: MasksOf, tmp_path: Path
+) -> None:
+    """One indexed picture for both objects, on frame 3; the clicks refine one of them there."""
+    labels = tmp_path / "labels.png"
+    Image.fromarray(scene.disc[3] + 2 * scene.plate[3].astype(np.uint8), "L").save(labels)
+    found = masks_of(clip, "", masks=labels, mask_frames="3")
+    assert list(found) == ["object_1", "object_2"]
+    assert region(found["object_1"], scene.disc) >= GOOD
+    assert region(found["object_2"], scene.plate) >= GOOD
+    refined = masks_of(
+        clip, scene.centre(scene.disc, 3), click_frames="3", click_object_ids="object_1", masks=labels, mask_frames="3"
+    )
+    assert list(refined) == ["object_1", "object_2"]
+    assert np.array_equal(refined["object_2"], found["object_2"])
+    assert region(refined["object_1"], scene.disc) >= GOOD
+
+
+def test_the_archive_of_one_run_is_the_prompt_of_the_next(
+    birds: tuple[Path, dict[str, np.ndarray]], masks_of: MasksOf, tmp_path: Path
+) -> None:
+    clip, exact = birds
+    first = masks_of(clip, "[80,222],[556,96]", click_object_ids="bird_1,bird_2")
+    archive = (tmp_path / "masks.zip").rename(tmp_path / "first.zip")
+    second = masks_of(clip, "", masks=archive, mask_frames="0")
+    assert list(second) == list(first)
+    for name, truth in exact.items():
+        assert abs(region(second[name], truth) - region(first[name], truth)) <= 0.01
 
 
 def test_a_background_name_counts_for_every_object(scene: Scene, clip: Path, masks_of: MasksOf) -> None:

@@ -20,12 +20,13 @@ ALLOWED = {
     "prompts": {"errors", "limits", "masks", "click_lists"},
     "request": {"errors", "limits", "prompts"},
     "media": {"errors", "limits"},
+    "prompt_files": {"errors", "limits", "masks", "click_lists", "prompts", "media"},
     "engine": {"errors", "limits", "masks", "prompts", "media"},
     "painting": {"errors", "limits", "masks", "request"},
     "outputs": CELLAR | {"media", "painting"},
     "overlap": set(),
-    "pipeline": CELLAR | ROOMS | {"overlap"},
-    "session": CELLAR | ROOMS | {"pipeline"},
+    "pipeline": CELLAR | ROOMS | {"overlap", "prompt_files"},
+    "session": CELLAR | ROOMS | {"pipeline", "prompt_files"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }
 DOORS_OPEN_TO = set(ALLOWED) | {"http_base"}

@@ -106,6 +106,8 @@ def test_every_input_has_a_flag_that_reaches_the_request(
         "click_frames": "2",
         "click_object_ids": "a",
         "click_corrections": "0,1",
+        "masks": Path("masks.zip"),
+        "mask_frames": "0,30",
         "mask_type": "binary",
         "annotation_type": "both",
         "background_color": "#0000ff",
@@ -169,7 +171,14 @@ def test_a_missing_video_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_missing_flag_is_named(small_clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--click-coordinates, --output" in refusal(capsys, "segment", small_clip)
+    assert "--output" in refusal(capsys, "segment", small_clip)
+
+
+def test_without_clicks_and_masks_there_is_nothing_to_follow(
+    small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = refusal(capsys, "segment", small_clip, "--output", tmp_path / "out.mp4")
+    assert message.startswith("click_coordinates: there is no point, but at least one is needed")
 
 
 def test_an_output_without_a_folder_is_refused(

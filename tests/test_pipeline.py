@@ -323,6 +323,13 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(small_clip: Path, t
     assert [path.name for path in tmp_path.iterdir()] == ["folder.zip"]
 
 
+def test_the_masks_are_never_written_over(small_clip: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks.zip"
+    masks.write_bytes(b"masks")
+    sentence = refused_output(Request(small_clip, masks=masks, output_format="png"), masks)
+    assert sentence == "'masks.zip' is the masks themselves, it must be another file"
+
+
 def test_the_source_is_never_written_over(small_clip: Path, tmp_path: Path) -> None:
     before, link = small_clip.read_bytes(), tmp_path / "link.mp4"
     link.symlink_to(small_clip)

@@ -30,7 +30,7 @@ def test_the_signature_says_what_the_request_says() -> None:
         }
     assert said == expected
     assert list(said) == [item.name for item in fields(Request)]
-    assert schemas["Input"]["required"] == ["video", "click_coordinates"]
+    assert schemas["Input"]["required"] == ["video"]
     assert schemas["Input"]["properties"]["video"]["format"] == "uri"
     assert schemas["Output"]["format"] == "uri"
 

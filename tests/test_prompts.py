@@ -5,14 +5,15 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import astuple
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.prompts import ObjectPrompts, format_prompts, prompt_frames
+from sam2_cog.masks import ObjectMask
+from sam2_cog.prompts import Entry, FramePrompt, ObjectPrompts, format_prompts, prompt_frames
 from tests.parsing import FIVE, FRAMES, HEIGHT, WIDTH, clicks, names_of, parse, points_of, refusal
 
 T = TypeVar("T")
@@ -160,6 +161,76 @@ def test_forward_allows_a_correction_from_the_first_prompt_of_any_object_on() ->
 
 def test_another_propagation_is_refused() -> None:
     assert refusal("[1,2]", propagation="Both") == "propagation: 'Both' is not one of both, forward"
+
+
+# Masks from files.
+
+MASK = ObjectMask((HEIGHT, WIDTH), (8, 8, 9, 9), b"\x80")
+
+
+def given_mask(name: str, frame: int) -> Entry:
+    return Entry("masks", f"'masks/{name}/{frame}.png' of masks", frame, name, mask=MASK)
+
+
+def test_masks_alone_are_objects() -> None:
+    objects = parse("", from_files=[given_mask("dog", 7), given_mask("cat", 3), given_mask("dog", 3)])
+    assert names_of(objects) == ["dog", "cat"]
+    assert objects[0].prompts == (FramePrompt(3, (), (), None, MASK), FramePrompt(7, (), (), None, MASK))
+    assert objects[0] != parse("", from_files=[given_mask("dog", 3)])[0]
+
+
+def test_clicks_refine_a_mask_on_its_frame_and_correct_it_on_others() -> None:
+    strings = ("[1,1],[2,2],[3,3],[1,2,30,40],[9,9]", "1,0,0,1,0", "3,3,8,3,3", "dog,dog,dog,dog,sky")
+    (dog,) = parse(*strings, from_files=[given_mask("dog", 3)])
+    refined = FramePrompt(3, ((1.0, 1.0), (2.0, 2.0), (9.0, 9.0)), (1, 0, 0), (1.0, 2.0, 30.0, 40.0), MASK)
+    assert dog.prompts == (refined,)
+    assert dog.corrections == (clicks(8, ((3.0, 3.0), 0)),)
+
+
+def test_clicks_with_other_names_are_further_objects_before_those_of_the_masks() -> None:
+    objects = parse("[1,1]", names="bird", from_files=[given_mask("dog", 3)])
+    assert names_of(objects) == ["bird", "dog"]
+
+
+def test_background_clicks_alone_need_no_foreground_where_there_is_a_mask() -> None:
+    (dog,) = parse("[1,1]", "0", "3", from_files=[given_mask("dog", 3)])
+    assert dog.prompts == (FramePrompt(3, ((1.0, 1.0),), (0,), None, MASK),)
+
+
+@pytest.mark.parametrize(
+    ("strings", "options", "sentence"),
+    [
+        (
+            ("[1,1]", "1", "3", "dog", "1"),
+            {},
+            "click_corrections: point 1 corrects the mask of 'dog' on frame 3, but 'masks/dog/3.png' of masks starts "
+            "it anew there, and only one of the two can be",
+        ),
+        (
+            ("[1,1]", "0", "1", "dog"),
+            {"propagation": "forward"},
+            "click_frames: point 1 is a background click on frame 1, but with propagation forward nothing is tracked "
+            "before frame 3, the first on which an object is prompted",
+        ),
+        (
+            ("[1,1],[2,2]", "1", "0", "a"),
+            {"from_files": [given_mask("object_2", 3)]},
+            "click_object_ids: point 2 has no name and would get 'object_2', but that is the name of an object in "
+            "masks, so it needs a name of its own",
+        ),
+    ],
+)
+def test_masks_and_clicks_that_do_not_go_together_are_refused(
+    strings: tuple[str, ...], options: dict[str, Any], sentence: str
+) -> None:
+    assert refusal(*strings, **{"from_files": [given_mask("dog", 3)]} | options) == sentence
+
+
+def test_lists_without_points_are_told_to_be_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    parse("", from_files=[given_mask("dog", 3)])
+    assert caplog.messages == []
+    parse("[]", "1", "5", from_files=[given_mask("dog", 3)])
+    assert caplog.messages == ["click_frames: more values than the 0 points, the others are ignored"]
 
 
 # Size, safety, printing.

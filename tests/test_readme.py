@@ -21,6 +21,7 @@ from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import read_manifest
 from sam2_cog.masks import FrameMasks, ObjectMask
 from sam2_cog.media.video import probe
+from sam2_cog.prompt_files import read_masks
 from sam2_cog.prompts import ObjectPrompts, parse_prompts
 from sam2_cog.request import Request, option
 from tests.clips import numbered_frames, write_clip
@@ -94,16 +95,17 @@ def objects_of(request: Request) -> tuple[ObjectPrompts, ...]:
     if str(request.video).startswith("samples/"):
         assert (ROOT / request.video).is_file()
     width, height, frame_count = OWN_CLIP if request.video.name == "clip.mp4" else SAMPLE
+    size = {"width": width, "height": height, "frame_count": frame_count}
+    masks = read_masks(ROOT / request.masks, request.mask_frames, **size) if request.masks else ()
     return parse_prompts(
         request.click_coordinates,
         request.click_labels,
         request.click_frames,
         request.click_object_ids,
         request.click_corrections,
-        width=width,
-        height=height,
-        frame_count=frame_count,
+        **size,
         propagation=request.propagation,
+        from_files=masks,
     )
 
 
@@ -129,8 +131,8 @@ def test_a_row_has_the_true_default_choices_and_bounds(row: list[str]) -> None:
 
 def shown(default: Any) -> str:
     """How the page writes a default."""
-    if default is MISSING or default == "":
-        return "empty" if default == "" else "required"
+    if default is MISSING or default in ("", None):
+        return {"": "empty", None: "none"}.get(default, "required")
     if isinstance(default, bool):
         return "`true`" if default else "`false`"
     return f"`{default}`" if isinstance(default, str) else f"`{default:g}`"

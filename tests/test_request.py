@@ -16,7 +16,7 @@ from sam2_cog.request import Request, option
 
 NUMBERS = ("output_quality", "output_frame_interval", "video_fps", "smallest_part")
 FLAGS = ("separate_objects",)
-TEXTS = [item.name for item in fields(Request) if item.name not in (*NUMBERS, *FLAGS, "video")]
+TEXTS = [item.name for item in fields(Request) if item.name not in (*NUMBERS, *FLAGS, "video", "masks")]
 CHOICES = [name for name in TEXTS if option(name).choices]
 
 
@@ -39,6 +39,9 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "click_frames": "0",
         "click_object_ids": "",
         "click_corrections": "0",
+        "click_coordinates": "",
+        "masks": None,
+        "mask_frames": "",
         "mask_type": "highlighted",
         "annotation_type": "mask",
         "background_color": "#00ff00",
@@ -162,11 +165,23 @@ def test_whole_numbers_may_come_as_floats() -> None:
     assert isinstance(taken.video_fps, float)
 
 
-@pytest.mark.parametrize("value", [None, "", 5, ["clip.mp4"], "A" * 5000, "/".join(["A" * 300] * 3)])
-def test_a_video_must_be_a_path(value: object) -> None:
-    message = refusal(video=value)
-    assert message.startswith("video: ")
+@pytest.mark.parametrize("name", ["video", "masks"])
+@pytest.mark.parametrize("value", ["", 5, ["clip.mp4"], "A" * 5000, "/".join(["A" * 300] * 3)])
+def test_a_video_and_masks_must_be_paths(name: str, value: object) -> None:
+    message = refusal(**{name: value})
+    assert message.startswith(f"{name}: ")
     assert len(message) < 200
+
+
+def test_the_inputs_are_told_without_the_places_of_files() -> None:
+    assert request(masks="/home/somebody/m.zip").inputs["masks"] == "m.zip"
+    assert request().inputs["masks"] is None and "video" not in request().inputs
+
+
+def test_masks_may_be_missing_but_not_a_video_and_frames_choose_among_masks_only() -> None:
+    assert request(masks=None).masks is None and request(masks="m.zip", mask_frames="3").masks == Path("m.zip")
+    assert refusal(video=None).startswith("video: None is not a file's path")
+    assert refusal(mask_frames="3") == "mask_frames: '3' chooses among masks, but there are no masks"
 
 
 def test_a_path_may_be_a_text() -> None:

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import sam2_cog
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
-from sam2_cog.masks import FrameMasks
+from sam2_cog.masks import FrameMasks, ObjectMask
 from sam2_cog.media.video import read_frames
 from sam2_cog.outputs import OUTPUTS
 from sam2_cog.pipeline import segment_video
@@ -194,9 +195,14 @@ def test_a_preview_of_no_object_is_empty(session: Session) -> None:
         (lambda s: s.track(()), "objects: there is none, but at least one is needed"),
         (lambda s: s.track(s.parse("[1,1]"), "back"), "propagation: 'back' is not one of both, forward"),
         (lambda s: s.track(s.parse("[1,1]") * 2), "objects: 2 are named 'object_1', each needs its own name"),
-        (lambda s: s.track([thing()]), "objects: 'thing' has no foreground click and no box to begin with"),
+        (lambda s: s.track([thing()]), "objects: 'thing' has no foreground click, box or mask to begin with"),
         (lambda s: s.stale([thing(9)]), "objects: 'thing' is clicked on frame 9, but the video has frames 0 to 5"),
         (lambda s: s.track([thing(0, 97)]), "objects: 'thing' is clicked at [97, 2], but the video is 96x64"),
+        (
+            lambda s: s.track([wrongly_masked()]),
+            "objects: 'thing' has a mask of 9x6, but the video is 96x64",
+        ),
+        (lambda s: s.parse("", masks="none.zip"), "masks: none.zip does not exist"),
         (lambda s: s.results(), "objects: they are not tracked to the end yet, so their results are not whole"),
         (
             lambda s: s.write(Request(Path("other.mp4"), "[1,1]"), Path("result.mp4")),
@@ -217,6 +223,25 @@ def test_what_does_not_fit_is_refused_in_a_sentence(session: Session, call: Any,
 def thing(frame: int | None = None, x: float = 1.0) -> ObjectPrompts:
     prompts = () if frame is None else (FramePrompt(frame, ((x, 2.0),), (1,), None),)
     return ObjectPrompts("thing", 0, prompts, ())
+
+
+def wrongly_masked() -> ObjectPrompts:
+    mask = ObjectMask.of(np.eye(6, 9, dtype=bool))
+    return ObjectPrompts("thing", 0, (FramePrompt(0, (), (), None, mask),), ())
+
+
+def test_masks_from_a_file_are_followed_as_in_a_fresh_run(session: Session, tmp_path: Path) -> None:
+    mask = np.zeros((64, 96), np.uint8)
+    mask[20:40, 30:60] = 1
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    objects = session.parse("[35,25]", "0", "2", "object_1", masks=tmp_path / "mask.png", mask_frames="1")
+    tracked = {found.frame_index: found.objects for found in session.track(objects)}
+    fresh = Tracker(session._model).track(session._clip, objects)
+    assert tracked == {frame.index: found.objects for frame, found in fresh}
+    assert (
+        session.stale(session.parse("[35,25]", "0", "2", "object_1", masks=tmp_path / "mask.png", mask_frames="1"))
+        == {}
+    )
 
 
 def test_a_closed_session_refuses_and_leaves_nothing(small_model: LoadedModel, small_clip: Path) -> None:

@@ -42,13 +42,14 @@ def schema_of(source: str) -> Schema:
     inputs: dict[str, Schema] = {}
     schemas: dict[str, Schema] = {}
     for order, (argument, call) in enumerate(zip(method.args.args[1:], method.args.defaults, strict=True)):
-        assert isinstance(argument.annotation, ast.Name) and isinstance(call, ast.Call)
+        assert isinstance(call, ast.Call)
+        kind = _kind(argument.annotation)
         said = {str(word.arg): _literal(argument.arg, word) for word in call.keywords}
-        inputs[argument.arg] = _input(argument.arg, TYPES[argument.annotation.id], said, order)
+        inputs[argument.arg] = _input(argument.arg, kind, said, order)
         if "choices" in said:
             schemas[argument.arg] = {"title": argument.arg, "type": "string", "enum": said["choices"]}
     assert isinstance(method.returns, ast.Name)
-    required = [name for name, schema in inputs.items() if "default" not in schema]
+    required = [name for name, schema in inputs.items() if "default" not in schema and "nullable" not in schema]
     schemas["Input"] = {"title": "Input", "type": "object", "properties": inputs, "required": required}
     schemas["Output"] = {"title": "Output"} | TYPES[method.returns.id]
     return {
@@ -67,6 +68,15 @@ def _predict_method(module: ast.Module) -> ast.FunctionDef:
     return method
 
 
+def _kind(annotation: ast.expr | None) -> dict[str, Any]:
+    """The type of an input: `name`, or `name | None` for one that may be missing."""
+    if isinstance(annotation, ast.BinOp):
+        assert isinstance(annotation.right, ast.Constant) and annotation.right.value is None
+        return _kind(annotation.left) | {"nullable": True}
+    assert isinstance(annotation, ast.Name)
+    return dict(TYPES[annotation.id])
+
+
 def _literal(name: str, word: ast.keyword) -> Any:
     """The value of a keyword of `Input(...)`; a text must be written as one string on one line."""
     if isinstance(word.value, ast.Constant | ast.List):
@@ -76,10 +86,10 @@ def _literal(name: str, word: ast.keyword) -> Any:
     raise ValueError(f"{name}: {word.arg} is not a plain literal")
 
 
-def _input(name: str, kind: dict[str, str], said: dict[str, Any], order: int) -> Schema:
+def _input(name: str, kind: dict[str, Any], said: dict[str, Any], order: int) -> Schema:
     title = {"title": name.replace("_", " ").title()} | kind
     schema: Schema = {"allOf": [{"$ref": REFERENCE + name}]} if "choices" in said else title
-    schema |= {key: said[key] for key in ("description", "default") if key in said}
+    schema |= {key: said[key] for key in ("description", "default") if said.get(key) is not None}
     return schema | {BOUNDS[key]: said[key] for key in BOUNDS if key in said} | {"x-order": order}
 
 

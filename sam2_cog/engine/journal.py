@@ -69,9 +69,9 @@ class Recording:
         return self.passes.last(frame) < len(self.steps)
 
 
-def _told(prompts: Sequence[FramePrompt]) -> dict[int, tuple[FramePrompt, int]]:
-    """What an object is told by frame; a mask is compared by identity."""
-    return {prompt.frame_index: (prompt, id(prompt.mask)) for prompt in prompts}
+def _told(prompts: Sequence[FramePrompt]) -> dict[int, FramePrompt]:
+    """What an object is told by frame."""
+    return {prompt.frame_index: prompt for prompt in prompts}
 
 
 class Journal:

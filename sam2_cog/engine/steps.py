@@ -17,6 +17,7 @@ from PIL import Image
 from sam2.modeling.sam2_utils import LayerNorm2d, get_1d_sine_pe
 from torch import Tensor
 
+from sam2_cog.engine import pillow_bicubic
 from sam2_cog.engine.attention import attend
 from sam2_cog.engine.mask_decoder import Candidates, decode, normalise, per_object
 from sam2_cog.engine.object_memory import Recall
@@ -59,7 +60,7 @@ class Clicks:
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
     """(H, W, 3) uint8 -> (size, size, 3) uint8 with Pillow's bicubic filter, as the official code reads JPEG frames."""
-    return np.asarray(Image.fromarray(image).resize((size, size)))
+    return np.array(Image.fromarray(image).resize((size, size)))
 
 
 class Steps:
@@ -71,16 +72,17 @@ class Steps:
         self.grid = self.image_size // 16
         self.device = network.no_mem_embed.device
 
-    def encode_frames(self, images: Sequence[np.ndarray]) -> list[Features]:
-        """(S, S, 3) uint8 RGB images of several frames -> their features; the frames run as one batch."""
-        pixels = (
-            torch.from_numpy(np.stack(images))
-            .to(self.device, non_blocking=True)
-            .permute(0, 3, 1, 2)
-            .float()
-            .contiguous()
-            / 255
-        )
+    def prepare(self, image: np.ndarray) -> Tensor:
+        """A frame (H, W, 3) uint8 RGB in the network's size, (S, S, 3) uint8 on the device; may run in any thread."""
+        if self.device.type == "cpu":
+            return torch.from_numpy(resize(image, self.image_size))
+        # from pinned memory, so that the host need not wait for the copy
+        frame = torch.from_numpy(image).pin_memory().to(self.device, non_blocking=True)
+        return pillow_bicubic.resize(frame[None], self.image_size)[0]
+
+    def encode_frames(self, images: Sequence[Tensor]) -> list[Features]:
+        """Prepared images of several frames -> their features; the frames run as one batch."""
+        pixels = torch.stack(tuple(images)).permute(0, 3, 1, 2).float().contiguous() / 255
         levels = self.network.forward_image((pixels - self._mean) / self._std)["backbone_fpn"]
         fine_0, fine_1, top = (level.split(1) for level in levels)
         # through tokens and back, as the official code goes: the layout in memory decides how convolutions round

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from sam2_cog.engine.mask_store import MaskStore
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.object_memory import Conditioning, ObjectMemory, Recall
 from sam2_cog.engine.passes import Passes
-from sam2_cog.engine.steps import Clicks, Features, Segmentation, resize
+from sam2_cog.engine.steps import Clicks, Features, Segmentation
 from sam2_cog.masks import FrameMasks, no_masks
 from sam2_cog.media.video import Frame
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
@@ -165,7 +164,7 @@ class Run:
         """Encode every prompt frame, wherever it lies: frames before it read it too."""
         for index in sorted({index for target in self._targets for index in target.prompts}):
             with closing(self._clip.read(index, index + 1)) as frames:
-                image = resize(next(frames).image, self._steps.image_size)
+                image = self._steps.prepare(next(frames).image)
             with self._model.autocast():
                 self._condition(index, self._steps.encode_frames([image])[0])
 
@@ -194,7 +193,7 @@ class Run:
         """Each of these frames, which begin where the forward pass is, with its masks."""
         ahead: deque[Frame] = deque()
 
-        def images() -> Iterator[tuple[int, np.ndarray]]:
+        def images() -> Iterator[tuple[int, Tensor]]:
             for frame, image in self._resized(frames):
                 ahead.append(frame)
                 yield frame.index, image
@@ -206,18 +205,18 @@ class Run:
         """No object on a frame."""
         return no_masks(frame_index, len(self._targets), (self._clip.height, self._clip.width))
 
-    def _resized(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
+    def _resized(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, Tensor]]:
         """Each frame with its image in the network's size; as many as are encoded at once are resized ahead."""
-        waiting: deque[tuple[Frame, Future[np.ndarray]]] = deque()
+        waiting: deque[tuple[Frame, Future[Tensor]]] = deque()
         for frame in frames:
-            waiting.append((frame, self._resizers.submit(resize, frame.image, self._steps.image_size)))
+            waiting.append((frame, self._resizers.submit(self._steps.prepare, frame.image)))
             if len(waiting) > self._at_once:
                 first, image = waiting.popleft()
                 yield first, image.result()
         for first, image in waiting:
             yield first, image.result()
 
-    def _pass(self, images: Iterator[tuple[int, np.ndarray]], *, reverse: bool) -> Iterator[FrameMasks]:
+    def _pass(self, images: Iterator[tuple[int, Tensor]], *, reverse: bool) -> Iterator[FrameMasks]:
         """Track through (frame index, resized image) pairs in the order of the pass; a few are encoded at once."""
         while chunk := list(islice(images, self._at_once)):
             with self._model.autocast():
@@ -228,7 +227,7 @@ class Run:
                 self._step += 1
                 yield masks
 
-    def _encode(self, chunk: Sequence[tuple[int, np.ndarray]]) -> dict[int, Features]:
+    def _encode(self, chunk: Sequence[tuple[int, Tensor]]) -> dict[int, Features]:
         """Features of the frames on which any object is still to be tracked."""
         needed = [
             (index, image) for index, image in chunk if any(index not in t.memory.conditioned for t in self._targets)
@@ -309,11 +308,15 @@ class Run:
                 target.memory.condition(index, self._prompted(features, target.prompts[index]))
 
     def _prompted(self, features: Features, prompt: FramePrompt) -> Conditioning:
-        """An object on a frame with a foreground click, a box or a mask: no memory is read."""
+        """An object on a frame with a mask, a foreground click or a box: no memory is read; clicks refine a mask."""
+        so_far = None
         if prompt.mask is not None:
-            return self._conditioning(features, self._steps.segment_mask(features, prompt.mask))
+            given = self._steps.segment_mask(features, prompt.mask.full())
+            if not prompt.points and prompt.box is None:
+                return self._conditioning(features, given)
+            so_far = fill_holes(given.logits).clamp(-32.0, 32.0)
         fused = self._steps.without_memory(features)
-        return self._conditioning(features, self._steps.segment(features, fused, self._clicks(prompt)))
+        return self._conditioning(features, self._steps.segment(features, fused, self._clicks(prompt), so_far))
 
     def _corrected(self, features: Features, fused: Tensor, logits: Tensor, correction: FramePrompt) -> Conditioning:
         """A tracked object with a correction on this frame; its mask so far guides the decoder."""

@@ -14,7 +14,7 @@ from sam2_cog.engine.tracker import Tracker
 from sam2_cog.evaluate.datasets import LabelledClip
 from sam2_cog.evaluate.scoring import MaskPrompt, Predict, Prompts
 from sam2_cog.limits import Deadline
-from sam2_cog.masks import Mask
+from sam2_cog.masks import Mask, ObjectMask
 from sam2_cog.media.video import probe
 from sam2_cog.pipeline import WatchedClip, segment_video
 from sam2_cog.prompts import FramePrompt, ObjectPrompts, PromptStrings, format_prompts
@@ -35,7 +35,9 @@ def product_of(model: LoadedModel) -> Predict:
 
     def track(video: Path, masks: Sequence[MaskPrompt]) -> Iterator[tuple[int, Mask]]:
         objects = [
-            ObjectPrompts(f"object_{i + 1}", i, (FramePrompt(given.frame_index, (), (), None, given.mask),), ())
+            ObjectPrompts(
+                f"object_{i + 1}", i, (FramePrompt(given.frame_index, (), (), None, ObjectMask.of(given.mask)),), ()
+            )
             for i, given in enumerate(masks)
         ]
         for frame, found in Tracker(model).track(WatchedClip(probe(video), 0, _quiet, Deadline()), objects, "forward"):

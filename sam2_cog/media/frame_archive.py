@@ -193,10 +193,10 @@ def _listing(path: Path, container: str) -> Iterator[list[_File]]:
         archive = zipfile.ZipFile(path)
     with archive:
         packed = [entry for entry in archive.infolist() if not entry.is_dir()]
-        yield [_File(entry.filename, entry.file_size, partial(_unpacked, archive, entry)) for entry in packed]
+        yield [_File(entry.filename, entry.file_size, partial(unpacked, archive, entry)) for entry in packed]
 
 
-def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+def unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     """The content of an entry, one byte more than it claims at most."""
     if entry.compress_type not in _COMPRESSIONS:
         raise zipfile.BadZipFile("it is neither stored nor deflated, as it must be")

@@ -30,8 +30,8 @@ class ServiceError(RuntimeError):
     """The request may be right, but the service could not carry it out; the message says why."""
 
 
-def allowed_video(given: object) -> Path:
-    """The video of a request: what Cog fetched or decoded is a path already, and any other text names a local file.
+def allowed_file(name: str, given: object) -> Path:
+    """The file of an input: what Cog fetched or decoded is a path already, and any other text names a local file.
 
     Raises:
         InvalidRequest: the file does not lie in the folder that SAM2_LOCAL_FILES names, links resolved, whether or not
@@ -46,7 +46,7 @@ def allowed_video(given: object) -> Path:
             if path.is_relative_to(Path(folder).resolve()) and path.exists():
                 return path
     raise InvalidRequest(
-        "video: it must be an address (https://...) or a data URL, because this server shares no such file"
+        f"{name}: it must be an address (https://...) or a data URL, because this server shares no such file"
     )
 
 

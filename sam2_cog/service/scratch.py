@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,11 +43,11 @@ class Scratch:
                 self._make()
             return self._path
 
-    def clear(self, keep: Path | None = None) -> None:
+    def clear(self, keep: Collection[Path] = ()) -> None:
         """Remove all that is in the folder but `keep`, and what dead processes have left behind."""
         own = self.folder()
         for path in own.iterdir():
-            if path != keep:
+            if path not in keep:
                 _remove(path)
         for path in self._parent.glob(f"{PREFIX}*"):
             if path != own and _is_dead(path):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sam2_cog.engine import logits, mask_decoder, tracker
 from sam2_cog.engine.tracker import Tracker
+from sam2_cog.masks import ObjectMask
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from tests.fake_cuda import fake_cuda_model
 from tests.scenarios import MemoryClip, moving_blocks
@@ -29,7 +30,7 @@ EVERY_KIND = (
     prompted(0, click(2)),
     prompted(1, FramePrompt(2, (), (), (5.0, 5.0, 50.0, 40.0))),
     prompted(2, FramePrompt(4, ((20.0, 30.0), (40.0, 50.0)), (1, 0), (5.0, 5.0, 50.0, 40.0))),
-    prompted(3, FramePrompt(2, (), (), None, np.ones((HEIGHT, WIDTH), bool))),
+    prompted(3, FramePrompt(2, (), (), None, ObjectMask.of(np.ones((HEIGHT, WIDTH), bool)))),
     prompted(4, click(2), click(4), corrections=(click(1, 0), click(5, 0))),
 )
 

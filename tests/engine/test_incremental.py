@@ -14,7 +14,7 @@ from sam2_cog.engine import journal
 from sam2_cog.engine.incremental import IncrementalTracker, Tracks
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.passes import Passes
-from sam2_cog.engine.steps import Features, resize
+from sam2_cog.engine.steps import Features
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.masks import FrameMasks
@@ -58,7 +58,7 @@ class Bench:
         return [self.tracker.preview(each, passes, frame, self.encoded) for each in objects]
 
     def encoded(self, frame: int) -> Features:
-        image = resize(self.clip.images[frame], self.model.steps.image_size)
+        image = self.model.steps.prepare(self.clip.images[frame])
         with self.model.autocast():
             return self.model.steps.encode_frames([image])[0]
 

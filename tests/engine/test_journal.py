@@ -113,15 +113,16 @@ def test_how_much_is_found_again() -> None:
     journal.close()
 
 
-def test_a_mask_is_another_prompt_than_a_mask_of_another_object() -> None:
+def test_a_mask_is_another_prompt_than_another_mask() -> None:
     journal = made()
-    first, second = (
-        ObjectPrompts("red", 0, (FramePrompt(0, (), (), None, np.zeros((6, 8), bool)),), ()) for _ in range(2)
+    first, same, other = (
+        ObjectPrompts("red", 0, (FramePrompt(0, (), (), None, ObjectMask.of(np.eye(6, width, dtype=bool))),), ())
+        for width in (8, 8, 9)
     )
     (recording,) = opened(journal, first, frames=9)
     record(journal, recording, 9)
-    assert recording.repeats(first, recording.passes) == 9
-    assert recording.repeats(second, recording.passes) == -1
+    assert recording.repeats(same, recording.passes) == 9
+    assert recording.repeats(other, recording.passes) == -1
     journal.close()
 
 

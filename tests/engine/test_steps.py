@@ -37,7 +37,7 @@ def image(steps: Steps) -> np.ndarray:
 @pytest.fixture(scope="module")
 def features(steps: Steps, image: np.ndarray) -> Features:
     with torch.inference_mode():
-        return steps.encode_frames([image])[0]
+        return steps.encode_frames([steps.prepare(image)])[0]
 
 
 def official_features(network: SAM2Base, image: np.ndarray) -> tuple[list[Tensor], list[Tensor], list[tuple[int, int]]]:
@@ -60,7 +60,7 @@ def test_frames_encoded_together_equal_frames_encoded_alone(steps: Steps, networ
         np.random.default_rng(seed).integers(0, 256, (steps.image_size, steps.image_size, 3), dtype=np.uint8)
         for seed in range(3)
     ]
-    for image, found in zip(images, steps.encode_frames(images), strict=True):
+    for image, found in zip(images, steps.encode_frames([steps.prepare(image) for image in images]), strict=True):
         levels, _, sizes = official_features(network, image)
         for level, size, ours in zip(levels, sizes, (*found.fine, found.top), strict=True):
             assert torch.equal(level.permute(1, 2, 0).reshape(1, -1, *size), ours)

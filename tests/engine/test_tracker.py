@@ -15,8 +15,9 @@ from sam2_cog.engine import tracker as module
 from sam2_cog.engine.model import LoadedModel, build_network, cast_products, load_model, place_network
 from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.tracker import Run, Tracker
+from sam2_cog.masks import ObjectMask
 from sam2_cog.media.video import Frame
-from sam2_cog.prompts import FramePrompt, ObjectPrompts
+from sam2_cog.prompts import Box, FramePrompt, ObjectPrompts, Point
 from tests.official import official_logits, official_predictor
 from tests.scenarios import MemoryClip, Scenario, compare, moving_blocks, our_logits, random_scenario
 
@@ -101,12 +102,24 @@ def test_a_correction_changes_something_from_its_frame_on_and_nothing_before(dem
     assert equal[:6] == [True] * 6 and not equal[6]
 
 
-def test_a_mask_as_the_prompt_is_the_official_add_new_mask(demo: LoadedModel) -> None:
+@pytest.mark.parametrize(
+    ("points", "labels", "box"),
+    [
+        ((), (), None),
+        (((75.0, 30.0),), (1,), None),
+        (((35.0, 24.0),), (0,), None),
+        (((75.0, 30.0), (35.0, 24.0)), (1, 0), (25.0, 16.0, 80.0, 50.0)),
+    ],
+)
+def test_a_mask_as_the_prompt_is_the_official_add_new_mask_and_clicks_refine_it(
+    demo: LoadedModel, points: tuple[Point, ...], labels: tuple[int, ...], box: Box | None
+) -> None:
     clip = moving_blocks(3, 8, 96, 64)
     mask = np.zeros((64, 96), bool)
     mask[20:44, 30:70] = True
-    given = (ObjectPrompts("object_0", 0, (FramePrompt(0, (), (), None, mask),), ()),)
-    difference = compare(demo, official_predictor("demo", demo.network), Scenario(clip, given, "forward"))
+    given = FramePrompt(3, points, labels, box, ObjectMask.of(mask))
+    objects = (target(0, given, corrections=(click(6, (20, 20), label=0),)), target(1, click(0, (70, 40))))
+    difference = compare(demo, official_predictor("demo", demo.network), Scenario(clip, objects, "both"))
     assert difference.pixels == 0 and difference.logits == 0
 
 

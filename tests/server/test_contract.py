@@ -57,6 +57,20 @@ def test_an_answer_is_a_zip(server: Server, small_clip: Path) -> None:
         assert json.loads(archive.read("manifest.json"))["model"] == "demo"
 
 
+def test_masks_are_a_second_file(server: Server, small_clip: Path, tmp_path: Path) -> None:
+    given = {"mask_type": "binary", "output_format": "png", "click_object_ids": "card"}
+    masks = tmp_path / "masks.zip"
+    masks.write_bytes(content(server.predict(data_url(small_clip), **given), "application/zip"))
+    again = given | {"click_coordinates": "", "click_object_ids": "", "masks": data_url(masks), "mask_frames": "0"}
+    with zipfile.ZipFile(BytesIO(content(server.predict(data_url(small_clip), **again), "application/zip"))) as archive:
+        assert [one["name"] for one in json.loads(archive.read("manifest.json"))["objects"]] == ["card"]
+    message = refusal(server.predict(data_url(small_clip), **again | {"mask_frames": "6"}))
+    assert message == "InvalidRequest: mask_frames: it has frame 6, but the video has frames 0 to 5"
+    assert refusal(server.predict(data_url(small_clip), masks="/etc/passwd")).startswith(
+        "InvalidRequest: masks: it must be an address (https://...) or a data URL"
+    )
+
+
 def test_a_video_may_come_in_the_request(server: Server, small_clip: Path) -> None:
     assert content(server.predict(data_url(small_clip)), "video/mp4")
     assert [name for name in server.left_behind() if not name.endswith(".mp4")] == []

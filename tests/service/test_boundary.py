@@ -8,17 +8,17 @@ import torch
 from cog import Path as CogPath
 
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.service.boundary import ServiceError, allowed_video, for_strangers
+from sam2_cog.service.boundary import ServiceError, allowed_file, for_strangers
 
 
 def closed(given: object) -> str:
     with pytest.raises(InvalidRequest) as caught:
-        allowed_video(given)
+        allowed_file("video", given)
     return str(caught.value)
 
 
 def test_what_cog_fetched_is_taken_as_it_is(tmp_path: Path) -> None:
-    assert allowed_video(CogPath(tmp_path / "a.mp4")) == tmp_path / "a.mp4"
+    assert allowed_file("video", CogPath(tmp_path / "a.mp4")) == tmp_path / "a.mp4"
 
 
 def test_files_of_the_server_are_closed_unless_a_folder_is_named(
@@ -33,7 +33,12 @@ def test_files_of_the_server_are_closed_unless_a_folder_is_named(
     sentences = {closed(str(path)) for path in (inside, outside, tmp_path / "none")} | {closed("")}
     monkeypatch.setenv("SAM2_LOCAL_FILES", str(tmp_path / "shared"))
     monkeypatch.chdir(tmp_path / "shared")
-    assert allowed_video(str(inside)) == allowed_video("a.mp4") == allowed_video("../shared/a.mp4") == inside
+    assert (
+        allowed_file("video", str(inside))
+        == allowed_file("video", "a.mp4")
+        == allowed_file("video", "../shared/a.mp4")
+        == inside
+    )
     for given in (str(outside), "link.mp4", "../b.mp4", "none.mp4", "", "a\0b", "n" * 9999, None, 5, ["a.mp4"]):
         sentences.add(closed(given))
     assert len(sentences) == 1 and str(tmp_path) not in sentences.pop()

@@ -52,7 +52,7 @@ def test_clear_keeps_one_file_of_its_own(tmp_path: Path) -> None:
     for name in ("video.mp4", "tmpabcvideo.mp4", "folder/a"):
         (own.folder() / name).write_text(name)
     (own.folder() / "link").symlink_to(tmp_path)
-    own.clear(keep=own.folder() / "video.mp4")
+    own.clear(keep=[own.folder() / "video.mp4"])
     assert [path.name for path in own.folder().iterdir()] == ["video.mp4"] and tmp_path.is_dir()
 
 
