@@ -5,6 +5,7 @@ open can reach it through a name of its own (DNS rebinding). One that others rea
 takes orders from a page of another origin: a form or a script there cannot send JSON without asking first.
 """
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -14,7 +15,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -28,7 +29,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -85,6 +86,34 @@ def json_route(path: str, answer: Callable[[Json], Any], max_bytes: int = MAX_JS
         return JSONResponse(await run_in_threadpool(answer, body))
 
     return Route(path, endpoint, methods=["POST"])
+
+
+async def stream(events: Generator[str, None, None], media_type: str) -> Response:
+    """The answer that grows by what a generator yields, which works in a thread.
+
+    What it refuses before the first item is an answer of its own. When nobody listens any more it is closed, as soon as
+    its present step is done.
+    """
+    first, step = await run_in_threadpool(next, events, None), threading.Lock()
+
+    def following() -> str | None:
+        with step:
+            return next(events, None)
+
+    def close() -> None:
+        with step:
+            events.close()
+
+    async def items() -> AsyncIterator[str]:
+        item = first
+        try:
+            while item is not None:
+                yield item
+                item = await run_in_threadpool(following)
+        finally:
+            asyncio.get_running_loop().run_in_executor(None, close)
+
+    return StreamingResponse(items(), media_type=media_type)
 
 
 async def read_json(request: Request, max_bytes: int = MAX_JSON_BYTES) -> Json:
@@ -191,7 +220,10 @@ class Guard:
             return
         headers = Headers(scope=scope)
         refusal = _wrong_origin(headers) or self._wrong_host(headers) or self._wrong_token(scope, headers)
-        await (refusal or self._app)(scope, receive, send)
+        try:
+            await (refusal or self._app)(scope, receive, send)
+        except asyncio.CancelledError:  # the server stops, and has waited long enough: no fault to be logged
+            logger.warning("%s was not finished, because the server was stopped", scope["path"])
 
     def _wrong_host(self, headers: Headers) -> Response | None:
         if self._token is not None or is_loopback(_host_name(headers.get("host", ""))):

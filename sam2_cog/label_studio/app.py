@@ -6,6 +6,7 @@ from concurrent.futures import Future
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -62,7 +63,10 @@ class Backend:
     async def _predict(self, request: Request) -> Response:
         """Track the regions that the editor sent (one task), or those of each task's newest annotation."""
         answers = await run_in_threadpool(self._begin, await read_json(request, MAX_BODY_BYTES))
-        await _settled([future for answer in answers for future in answer.futures], self._wait)
+        try:
+            await _settled([future for answer in answers for future in answer.futures], self._wait)
+        except asyncio.CancelledError:  # the server stops, which does not wait for long work
+            raise HTTPException(503, "the backend was stopped: ask again when it runs") from None
         return JSONResponse({"results": await run_in_threadpool(lambda: [self._entry(one) for one in answers])})
 
     def _begin(self, body: Json) -> list[Answer]:

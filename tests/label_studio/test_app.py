@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from sam2_cog import http_base
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.label_studio.app import Backend
 from sam2_cog.label_studio.regions import STAMP, VOICE
 from sam2_cog.label_studio.videos import LabelStudio
 from tests.clips import numbered_frames, write_clip
-from tests.http_server import Address, running
+from tests.http_server import Address, Answer, running
 from tests.label_studio.editor import CONFIG, Json, key, predict_body, region
 from tests.label_studio.file_server import FileServer, file_server
 
@@ -184,3 +185,21 @@ def test_health_answers_while_a_video_is_tracked_and_long_work_says_so(
         while "meta" in (answer := asked(address, drawn(), video="/data/long.mp4")[0]):
             assert time.monotonic() < deadline
         assert len(answer["value"]["sequence"]) >= 1 and "score" in answer
+
+
+def test_a_backend_that_is_stopped_says_so_to_who_waits(
+    demo_model: LoadedModel, studio: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_base, "SECONDS_TO_FINISH", 0.1)
+    long = write_clip(tmp_path / "stopped.mp4", numbered_frames(60, 64, 48))
+    studio.files["/data/stopped.mp4"] = long.read_bytes()
+    answers: list[Answer] = []
+    with closing(Backend(demo_model, LabelStudio(studio.url, "key"), 10**8)) as stopped:
+        with running(stopped.application()) as address:
+            body = predict_body("/data/stopped.mp4", [drawn()])
+            asking = threading.Thread(target=lambda: answers.append(address.post("/predict", body)))
+            asking.start()
+            while ("/data/stopped.mp4", "Token key") not in studio.asked:
+                time.sleep(0.01)
+        asking.join()
+    assert (answers[0].status, answers[0].reason) == (503, "the backend was stopped: ask again when it runs")
