@@ -5,6 +5,7 @@ import json
 import zipfile
 from fractions import Fraction
 from io import BytesIO
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from PIL import Image
 
 from sam2_cog.media.video import probe, read_frames
 from sam2_cog.prompts import parse_prompts
+from sam2_cog.request import MaskType
 from tests.clips import SAMPLES, draw_frame
+from tools.mask_types import BAR, COLUMNS, GAP, SHOWN, WIDTH
 
 FRAMES = range(0, 120, 8)
 DRAWN_SHA256 = "e6f64f6c92afd630f50dae8086ff8d92c279de850e4fe9f8eb8931859466d044"
@@ -73,3 +76,10 @@ def test_the_request_clicks_on_each_bird() -> None:
         ((x, y),) = prompt.points
         assert prompt.frame_index == 0
         assert draw_frame(0)[1][one.name][int(y), int(x)]
+
+
+def test_the_picture_of_mask_types_has_a_panel_for_each() -> None:
+    assert {inputs["mask_type"] for inputs in SHOWN.values()} == set(get_args(MaskType))
+    rows = -(-len(SHOWN) // COLUMNS)
+    panel = (WIDTH + GAP, round(WIDTH * 360 / 640) + BAR)
+    assert Image.open(SAMPLES / "mask_types.jpg").size == (COLUMNS * panel[0], rows * panel[1])

@@ -1,6 +1,8 @@
 """An MP4: H.264 in yuv420p, which plays everywhere.
 
 Size: yuv420p needs even sizes, so an odd width or height gets its last column or row once more.
+Speed: x264's preset `superfast`. On a real clip in 1080p `veryfast` took 1.6 times the processor time for a file that
+    was 6 % smaller and no better (PSNR 39.4 dB for 39.7), `ultrafast` half of it for one that was 63 % larger.
 Times: frames at uneven times are coded without B frames: ffmpeg takes the end of the last frame from decode times,
     which would not be the display times.
 Quality: `quality` q is x264's constant rate factor 52 - 0.4 q, at most 51: 100 -> 12, 80 -> 20, 50 -> 32, 1 -> 51.
@@ -34,7 +36,7 @@ class Mp4Output(VideoOutput):
     def _codec(self) -> dict[str, Any]:
         order = {} if self._b_frames_fit() else {"bf": 0}
         crf = f"{constant_rate_factor(self.spec.quality):.1f}"
-        return {"c:v": "libx264", "preset": "veryfast", "crf": crf, **order}
+        return {"c:v": "libx264", "preset": "superfast", "crf": crf, **order}
 
     def _b_frames_fit(self) -> bool:
         """Whether the written frames are at even distances, rounding aside, and not hours apart."""

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.clips import numbered_frames, write_clip
+from tests.clips import encode_image, numbered_frames
 from tools.cog_schema import schema_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -116,7 +116,8 @@ def serving(folder: Path, command: list[str], *, with_schema: bool = True, **env
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    tiny = write_clip(folder / "tiny.mkv", numbered_frames(1, 16, 16), codec="ffv1", pix_fmt="bgr0")
+    tiny = folder / "tiny.png"
+    tiny.write_bytes(encode_image(numbered_frames(1, 16, 16)[0]))
     given = {
         "COG_PREDICT_TYPE_STUB": "predict.py:Predictor",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # the server starts its worker as `python`

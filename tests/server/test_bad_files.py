@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.clips import encode_image, numbered_frames, write_clip, write_zip
@@ -35,13 +34,6 @@ def many_tracks(path: Path) -> None:
     """A quarter of a second of picture with 40 sound tracks."""
     options = (*["-map", "1:a"] * 39, "-c:a", "pcm_s16le")
     write_clip(path.with_suffix(".mkv"), numbered_frames(6), audio_seconds=0.2, options=options).rename(path)
-
-
-def growing_clip(path: Path) -> None:
-    """Small pictures, then one of 64 megapixels, in one stream."""
-    small, large = numbered_frames(4), np.zeros((1, 8000, 8000, 3), np.uint8)
-    parts = [write_clip(path.with_suffix(".ts"), frames, codec="mpeg2video").read_bytes() for frames in (small, large)]
-    path.write_bytes(b"".join(parts))
 
 
 def bomb(path: Path, method: int) -> None:
@@ -89,12 +81,3 @@ def test_a_bad_file_is_one_sentence(server: Server, tmp_path: Path, name: str) -
     message = server.refuses(tmp_path / "file", click_coordinates="[1,1]")
     assert message.startswith("UnreadableVideo: video: file "), message
     assert re.search(words, message), message
-
-
-def test_a_clip_that_grows_gives_its_small_frames_or_a_sentence(server: Server, tmp_path: Path) -> None:
-    growing_clip(tmp_path / "file")
-    status, body = server.predict(tmp_path / "file", click_coordinates="[20,30]")
-    assert status == 200
-    assert body["status"] == "succeeded" or "pixels a frame, but at most" in body["error"], body
-    assert "8000x8000 has 64000000 pixels a frame, but at most 35389440 are allowed" in str(body)
-    server.works()

@@ -62,7 +62,7 @@ def test_without_its_worker_the_service_ends_with_an_error(tmp_path: Path, long_
 
 def test_served_by_make_it_comes_back_after_a_kill_and_after_a_hang(tmp_path: Path, long_clip: Path) -> None:
     command = [sys.executable, "-m", "tools.serve"]
-    with serving(tmp_path / "home", command, SAM2_LOCAL_FILES=str(tmp_path.parent), SAM2_MAX_SECONDS="9") as server:
+    with serving(tmp_path / "home", command, SAM2_LOCAL_FILES=str(tmp_path.parent), SAM2_MAX_SECONDS="7") as server:
         dead = set(server.scratch.iterdir())
         begin = time.monotonic()
         os.kill(worker_of(server), signal.SIGKILL)

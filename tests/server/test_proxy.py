@@ -62,7 +62,7 @@ def test_a_video_in_the_request_passes(proxy: Server, small_clip: Path) -> None:
 
 
 def test_a_large_video_in_the_request_reaches_the_predictor(proxy: Server) -> None:
-    video = "data:video/mp4;base64," + "A" * 40_000_000
+    video = "data:video/mp4;base64," + "A" * 8_000_000
     status, body = ask(proxy, {"input": {"video": video, "click_coordinates": CLICK}})
     assert (status, body["status"]) == (200, "failed") and "UnreadableVideo" in body["error"]
 
