@@ -18,7 +18,7 @@ curl -s http://localhost:$(PORT)/predictions -H 'Content-Type: application/json'
 endef
 export CURL
 
-.PHONY: help demo test test-integrations test-wheel serve weights bench lint train-demo chromium system
+.PHONY: help demo ui test test-integrations test-wheel serve weights bench lint train-demo chromium system
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -31,6 +31,9 @@ demo: .venv/installed ## Run the main job on samples/ with the demo model, on an
 	$(BIN)/sam2-cog segment samples/two_birds.mp4 --model demo $(CLICKS) --mask-type binary --output-format png --output $(DEMO)/two_birds_masks.zip
 	$(BIN)/python -m tools.before_after samples/two_birds.mp4 $(DEMO)/two_birds.mp4 $(DEMO)/before_after.jpg
 	@ls -l $(DEMO)
+
+ui: .venv/installed ## Open the page to click in: make ui [VIDEO=clip.mp4] [MODEL=large]; the sample with demo without
+	OMP_NUM_THREADS=1 $(BIN)/sam2-cog ui $(or $(VIDEO),samples/two_birds.mp4) --model $(or $(MODEL),demo)
 
 test: .venv/installed-dev ## Run the tests
 	$(BIN)/python -m pytest

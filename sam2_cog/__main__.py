@@ -160,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_segment(commands)
     _add_evaluate(commands)
+    _add_ui(commands)
     _add_weights(commands)
     _add_fleet(commands)
     _add_doors(commands)
@@ -214,6 +215,20 @@ def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.set_defaults(run=_evaluate)
 
 
+def _add_ui(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from sam2_cog.page import command as page
+
+    parser = commands.add_parser(
+        "ui",
+        help="a page to click in",
+        description=page.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    page.add_arguments(parser)
+    _add_model(parser)
+    parser.set_defaults(run=page.run)
+
+
 def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:
     from sam2_cog.engine.checkpoints import CHECKPOINTS
 
@@ -248,8 +263,9 @@ def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_doors(commands: "argparse._SubParsersAction[_Parser]") -> None:
     from sam2_cog import doors
 
-    for name, door in doors.DOORS.items():
-        parser = commands.add_parser(name, help=door.help, description=door.help)
+    for name in doors.COMMANDS:
+        text = doors.DOORS[name].help
+        parser = commands.add_parser(name, help=text, description=text)
         doors.add_arguments(parser, name)
         _add_model(parser)
         parser.set_defaults(run=partial(_serve, name))

@@ -12,11 +12,13 @@ import hmac
 import ipaddress
 import json
 import logging
+import os
+import secrets
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,7 +48,10 @@ MAX_HEADER_BYTES = 1 << 16
 HIGHEST_PORT = 65535
 REASON = "x-reason"
 """Within the process only: what `_Connection` writes on the status line in the place of "Bad Request" and the like."""
+TOKEN_VARIABLE = "SAM2_TOKEN"
 TOKEN_COOKIE = "sam2_cog_token"
+SECONDS_BETWEEN_LOOKS = 10
+"""How often it is seen to whether what is open is still used."""
 SECONDS_TO_FINISH = 5
 """How long a server that is told to stop waits for answers that are under way."""
 
@@ -61,10 +66,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def application(routes: Sequence[BaseRoute], token: str | None = None) -> Starlette:
+def token_for(host: str) -> str | None:
+    """None for a server that only this machine reaches; else the environment's SAM2_TOKEN, or a new one."""
+    return None if is_loopback(host) else os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(16)
+
+
+def application(
+    routes: Sequence[BaseRoute],
+    token: str | None = None,
+    lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
+) -> Starlette:
     """These routes behind the guard; every refusal is answered as `{"error": sentence}`.
 
     token: who brings it may come from anywhere, by any name of the machine; None: only this machine is answered.
+    lifespan: entered before the first request and left after the last one.
     """
     sentences: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
         HTTPException: _answer_http_error,
@@ -75,7 +90,32 @@ def application(routes: Sequence[BaseRoute], token: str | None = None) -> Starle
         ClientDisconnect: _answer_nobody,
         Exception: _answer_fault,
     }
-    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)], exception_handlers=sentences)
+    guard = [Middleware(Guard, token=token)]
+    return Starlette(routes=routes, middleware=guard, exception_handlers=sentences, lifespan=lifespan)
+
+
+def owning(
+    close: Callable[[], None], tend: Callable[[], None] | None = None
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """The lifespan of an application that calls `close` after its last request, and `tend` every few seconds before."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        tending = asyncio.create_task(_repeat(tend)) if tend else None
+        try:
+            yield
+        finally:
+            if tending:
+                tending.cancel()
+            await run_in_threadpool(close)
+
+    return lifespan
+
+
+async def _repeat(tend: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+        await run_in_threadpool(tend)
 
 
 def json_route(path: str, answer: Callable[[Json], Any], max_bytes: int = MAX_JSON_BYTES) -> Route:
@@ -88,7 +128,9 @@ def json_route(path: str, answer: Callable[[Json], Any], max_bytes: int = MAX_JS
     return Route(path, endpoint, methods=["POST"])
 
 
-async def stream(events: Generator[str, None, None], media_type: str) -> Response:
+async def stream(
+    events: Generator[str, None, None], media_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
     """The answer that grows by what a generator yields, which works in a thread.
 
     What it refuses before the first item is an answer of its own. When nobody listens any more it is closed, as soon as
@@ -113,7 +155,7 @@ async def stream(events: Generator[str, None, None], media_type: str) -> Respons
         finally:
             asyncio.get_running_loop().run_in_executor(None, close)
 
-    return StreamingResponse(items(), media_type=media_type)
+    return StreamingResponse(items(), media_type=media_type, headers=headers)
 
 
 async def read_json(request: Request, max_bytes: int = MAX_JSON_BYTES) -> Json:

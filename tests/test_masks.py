@@ -1,6 +1,7 @@
 """What is read off a mask, against the plainest way to say it."""
 
 import tracemalloc
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from sam2_cog.masks import (
     ObjectMask,
     Polygon,
     compressed_rle,
+    joined,
     mask_box,
     mask_iou,
     mask_union,
@@ -230,3 +232,24 @@ def test_supervision_gets_the_objects_that_are_seen() -> None:
     nothing = no_masks(0, 3, (20, 30)).to_supervision()
     assert len(nothing) == 0 and nothing.mask.shape == (0, 20, 30)
     sv.BoxAnnotator().annotate(np.zeros((20, 30, 3), np.uint8), nothing)
+
+
+@pytest.mark.parametrize("with_soft", [True, False])
+def test_objects_taken_apart_and_joined_are_what_they_were(with_soft: bool) -> None:
+    chance = np.random.default_rng(0)
+    soft = chance.random((3, 4, 4)).astype(np.float16) if with_soft else None
+    objects = tuple(ObjectMask.of(mask) for mask in chance.random((3, 8, 9)) < 0.3)
+    scores, presence = chance.random((2, 3)).astype(np.float32)
+    whole = FrameMasks(5, objects, scores, presence, soft)
+    again = joined([whole.alone(number) for number in range(3)])
+    assert again.frame_index == 5 and again.objects == whole.objects
+    assert np.array_equal(again.scores, whole.scores) and np.array_equal(again.presence, whole.presence)
+    if soft is None or again.soft is None:
+        assert again.soft is soft
+    else:
+        assert np.array_equal(again.soft, soft)
+
+
+def test_where_one_part_has_no_logits_the_whole_has_none() -> None:
+    nothing = no_masks(0, 1, (8, 9))
+    assert joined([replace(nothing, soft=np.zeros((1, 4, 4), np.float16)), nothing]).soft is None

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from sam2_cog import __version__
 from sam2_cog.engine.model import LoadedModel
-from sam2_cog.http_base import Json, application, json_route, read_json
+from sam2_cog.http_base import Json, application, json_route, owning, read_json
 from sam2_cog.label_studio.answers import Answer, read_tasks
 from sam2_cog.label_studio.config import read_config
 from sam2_cog.label_studio.tracks import Found, Tracks
@@ -26,7 +26,7 @@ WAIT_SECONDS = 90.0
 
 
 class Backend:
-    """Answers for any number of projects; holds the videos and tracks until `close`."""
+    """Answers for any number of projects; holds the videos and tracks until the application ends."""
 
     def __init__(self, model: LoadedModel, studio: LabelStudio, video_bytes: int, wait: float = WAIT_SECONDS) -> None:
         self.version = f"sam2-cog-{__version__}-{model.name}"
@@ -47,10 +47,10 @@ class Backend:
                 json_route("/setup", self._setup, MAX_BODY_BYTES),
             ],
             token,
+            owning(self._close),
         )
 
-    def close(self) -> None:
-        """Stop the work and remove the videos."""
+    def _close(self) -> None:
         self._videos.stop()
         self._tracks.close()
         self._videos.close()

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.http_base import application, json_route, read_json, stream
+from sam2_cog.http_base import application, json_route, owning, read_json, stream
 from sam2_cog.x_anylabeling.clips import Clips, OpenClip
 from sam2_cog.x_anylabeling.shapes import Json, read_prompt, shapes, tolerance
 
@@ -35,7 +35,7 @@ WIDGETS: list[Json] = [
 
 
 class RemoteServer:
-    """Answers any number of clients; holds their clips until `close`."""
+    """Answers any number of clients; holds their clips until the application ends."""
 
     def __init__(self, model: LoadedModel, upload_bytes: int) -> None:
         self._model_name = model.name
@@ -55,11 +55,8 @@ class RemoteServer:
                 json_route("/v1/predict", _successful(self.predict), self._upload_bytes),
             ],
             token,
+            owning(self._clips.close, self._clips.tend),
         )
-
-    def close(self) -> None:
-        """Close all clips."""
-        self._clips.close_all()
 
     def init(self, body: Json) -> Json:
         """Take all frames of a clip in."""
@@ -96,7 +93,7 @@ class RemoteServer:
         return JSONResponse({"success": True, "data": {MODEL_ID: model}})
 
     async def _cleanup(self, request: Request) -> Response:
-        await run_in_threadpool(self._clips.close, request.path_params["name"])
+        await run_in_threadpool(self._clips.cleanup, request.path_params["name"])
         return JSONResponse({"success": True, "data": {}})
 
     async def _propagate(self, request: Request) -> Response:

@@ -2,6 +2,8 @@
 
 import logging
 import pickle
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,15 @@ from sam2.modeling.sam2_base import SAM2Base
 
 from sam2_cog.engine import checkpoints
 from sam2_cog.engine.checkpoints import CHECKPOINTS
-from sam2_cog.engine.model import LoadedModel, build_network, load_model, load_weights, place_network, read_config
+from sam2_cog.engine.model import (
+    LoadedModel,
+    _Turn,
+    build_network,
+    load_model,
+    load_weights,
+    place_network,
+    read_config,
+)
 from sam2_cog.errors import CheckpointError
 from tests.official import official_predictor, random_official_predictor
 
@@ -258,3 +268,27 @@ def test_postprocessing_is_in_the_mask_decoder(demo: LoadedModel) -> None:
     assert decoder.dynamic_multimask_via_stability
     assert (decoder.dynamic_multimask_stability_delta, decoder.dynamic_multimask_stability_thresh) == (0.05, 0.98)
     assert demo.network.binarize_mask_from_pts_for_mem_enc
+
+
+def test_who_waits_for_the_network_comes_before_who_just_had_it() -> None:
+    turn, turns, done = _Turn(), [0], threading.Event()
+
+    def track() -> None:
+        while not done.is_set():
+            with turn:
+                turns[0] += 1
+                time.sleep(0.002)
+
+    thread = threading.Thread(target=track)
+    thread.start()
+    waited = []
+    try:
+        for _ in range(20):
+            time.sleep(0.001)
+            before = turns[0]
+            with turn:
+                waited.append(turns[0] - before)
+    finally:
+        done.set()
+        thread.join()
+    assert max(waited) <= 1 and sum(waited) <= 6, "with a common lock the other is often there again first"

@@ -1,0 +1,228 @@
+"""A clip that is open on the page: what is asked about it comes in the request's own strings, and goes back as JSON."""
+
+import logging
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from queue import Queue
+from threading import Event, Lock, Thread
+from typing import Any
+
+import numpy as np
+from starlette.exceptions import HTTPException
+
+from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.http_base import Json
+from sam2_cog.masks import FrameMasks
+from sam2_cog.outputs import suffix_of
+from sam2_cog.page import wire
+from sam2_cog.page.pictures import Pictures
+from sam2_cog.prompts import ObjectPrompts
+from sam2_cog.request import Request
+from sam2_cog.session import Session
+
+logger = logging.getLogger(__name__)
+
+Objects = tuple[ObjectPrompts, ...]
+
+SECONDS_BETWEEN_REPORTS = 0.1
+
+
+class _Stopped(Exception):
+    """Breaks a result off."""
+
+
+class OpenClip:
+    """A session as the page uses it. One thing at a time tracks or writes; everything else is answered meanwhile."""
+
+    def __init__(self, session: Session, inputs: Json) -> None:
+        """inputs: what was asked last of this clip, when it was open before."""
+        self.info = session.info
+        self.inputs = inputs
+        """What was asked last, so that a page that is loaded anew shows it again."""
+        self._session = session
+        self._pictures = Pictures(session.picture)
+        self._working, self._stop = Lock(), Event()
+        self._looking = Lock()
+        self._tracked: Objects = ()
+        self._smallest_part = 0.0
+        self._edition = 0
+        self._lanes: tuple[int, Json] = (-1, {})
+
+    def close(self) -> None:
+        """Stop what runs, and let go of everything."""
+        self._stop.set()
+        self._session.close()
+
+    def stop(self) -> None:
+        """Break off what tracks or writes, after the frame that it is at."""
+        self._stop.set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it tracks or writes."""
+        return self._working.locked()
+
+    # What is answered at once.
+
+    def picture(self, frame: int) -> tuple[bytes, float]:
+        """A frame as a JPEG file, and its time by the file's own clock in seconds."""
+        if not 0 <= frame < self.info.frame_count:
+            raise HTTPException(404, f"frame: the video has frames 0 to {self.info.frame_count - 1}, not {frame}")
+        return self._pictures.jpeg(frame), float(self.info.frame_times[frame])
+
+    def read(self, inputs: Json) -> Json:
+        """The clicks that the strings hold, one entry each."""
+        _, objects = self._parsed(inputs)
+        return {"entries": wire.entries_json(objects)}
+
+    def preview(self, inputs: Json, frame: int) -> Json:
+        """The masks of a frame as its clicks would have them, and from which frame on each object is out of date.
+
+        `edition` is another number whenever the lanes or the masks of frames may have changed.
+        """
+        request, objects = self._parsed(inputs)
+        masks = self._session.preview(objects, frame, request.propagation)
+        stale = self._session.stale(objects, request.propagation)
+        if request.smallest_part != self._smallest_part:
+            self._smallest_part = request.smallest_part
+            self._edition += 1
+        if not stale and objects != self._tracked:
+            self._begin(request, objects).close()  # an undo: what is known of these objects is shown at once
+        return {"masks": self._masks_json(objects, masks), "stale": stale, "edition": self._edition}
+
+    def warm(self, frame: int) -> Json:
+        """Let the network look at a frame, so that the first click on it is answered sooner."""
+        self._session.warm(frame)
+        return {}
+
+    def masks(self, frame: int) -> Json:
+        """The masks that were tracked on a frame."""
+        with self._looking:
+            objects, found = self._tracked, self._session.masks(frame)
+        return {"masks": self._masks_json(objects, found) if found else []}
+
+    def lanes(self) -> Json:
+        """For each object by name its lane of the timeline."""
+        edition, lanes = self._lanes
+        if edition != self._edition:
+            edition = self._edition
+            lanes = self._read_lanes()
+            self._lanes = edition, lanes
+        return {"lanes": lanes, "edition": edition}
+
+    def _read_lanes(self) -> Json:
+        with self._looking:
+            objects = self._tracked
+            found = [self._session.masks(frame) for frame in range(self.info.frame_count)] if objects else []
+        lanes = {one.name: np.zeros(self.info.frame_count, np.uint8) for one in objects}
+        for masks in found:
+            if masks is not None:
+                for name, value in wire.lane_values(objects, masks).items():
+                    lanes[name][masks.frame_index] = value
+        return {name: wire.lane_text(lane) for name, lane in lanes.items()}
+
+    def _masks_json(self, objects: Objects, masks: FrameMasks) -> list[Json]:
+        return wire.masks_json(objects, masks.without_parts_below(self._smallest_part))
+
+    # What takes its time: generators of events; closing one breaks off.
+
+    def track(self, inputs: Json) -> Generator[Json, None, None]:
+        """Find what is out of date: how many frames, then each frame with the bytes of its lanes, then how it ended."""
+        request, objects = self._parsed(inputs)
+        with self._at_work():
+            stale = self._session.stale(objects, request.propagation)
+            yield {"total": self.info.frame_count - min(stale.values(), default=self.info.frame_count)}
+            end = "done"
+            with closing(self._begin(request, objects)) as found:
+                for masks in found:
+                    yield {"frame": masks.frame_index, "lanes": wire.lane_values(objects, masks)}
+                    if self._stop.is_set():
+                        end = "stopped"
+                        break
+            yield {"end": end}
+
+    def write(self, inputs: Json, folder: Path) -> Generator[Json, None, None]:
+        """Write the result into a folder: how far that is, then its path, or that it was stopped."""
+        request, objects = self._parsed(inputs)
+        path = folder / f"{self.info.path.stem}_result{suffix_of(request)}"
+        with self._at_work():
+            self._begin(request, objects).close()
+            reports: Queue[Json | None] = Queue()
+            writer = Thread(target=self._write, args=(request, path, reports))
+            writer.start()
+            try:
+                while (report := reports.get()) is not None:
+                    yield report
+            finally:
+                self._stop.set()
+                writer.join()
+
+    def _write(self, request: Request, path: Path, reports: "Queue[Json | None]") -> None:
+        last = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal last
+            if self._stop.is_set():
+                raise _Stopped
+            if time.monotonic() - last > SECONDS_BETWEEN_REPORTS:
+                last = time.monotonic()
+                reports.put({"done": done, "total": total})
+
+        try:
+            self._session.write(request, path, report)
+            reports.put({"path": path})
+        except _Stopped:
+            reports.put({"end": "stopped"})
+        except (InvalidRequest, UnreadableVideo, OSError) as error:
+            reports.put({"error": str(error)})
+        except Exception:
+            logger.exception("%s: writing failed", path.name)
+            reports.put({"error": "the result could not be written, the server's log says why"})
+        finally:
+            reports.put(None)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        if not self._working.acquire(blocking=False):
+            raise HTTPException(409, "the clip is being tracked or written already: wait, or stop that first")
+        self._stop.clear()
+        try:
+            yield
+        finally:
+            self._edition += 1
+            self._working.release()
+
+    def _begin(self, request: Request, objects: Objects) -> Generator[FrameMasks, None, None]:
+        """From now on these objects are shown; the generator finds what is missing of them."""
+        with self._looking:
+            steps = self._session.track(objects, request.propagation)
+            self._tracked = objects
+            self._edition += 1
+        return steps
+
+    def _parsed(self, inputs: Json) -> tuple[Request, Objects]:
+        request = Request(**_known(inputs) | {"video": self.info.path})
+        objects = self._session.parse(
+            request.click_coordinates,
+            request.click_labels,
+            request.click_frames,
+            request.click_object_ids,
+            request.click_corrections,
+            request.propagation,
+        )
+        self.inputs = {name: value for name, value in inputs.items() if name != "video"}
+        return request, objects
+
+
+def _known(inputs: Any) -> Json:
+    """The inputs, if all of them are inputs of a request."""
+    if not isinstance(inputs, dict):
+        raise InvalidRequest("inputs: they must be a JSON object")
+    for name in inputs:
+        if name not in Request.__dataclass_fields__:
+            raise InvalidRequest(f"inputs: there is none named {name[:40]!r}")
+    if "click_coordinates" not in inputs:
+        raise InvalidRequest("click_coordinates: there is no click yet")
+    return inputs

@@ -1,0 +1,78 @@
+"""What travels between the page and its server: the inputs, clicks and masks as JSON."""
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import numpy as np
+
+from sam2_cog.http_base import Json
+from sam2_cog.masks import FrameMasks, ObjectMask, run_lengths
+from sam2_cog.outputs import suffix_of
+from sam2_cog.painting.render import FILL_OPACITY, object_colour
+from sam2_cog.prompts import ObjectPrompts
+from sam2_cog.request import Request, option
+
+COLOURS = 72
+"""After so many objects the colours of the result begin anew."""
+ABSENT, LEAST_SURE, SUREST = 1, 2, 255
+"""A lane of the timeline has a byte a frame: 0 not tracked, 1 not there, 2 to 255 there with a score of 0 to 1."""
+
+
+def facts_json(model: str) -> Json:
+    """What does not depend on the clip: the inputs with their defaults and bounds, the colours, and how
+    the name of a result ends: for each format without and with `separate_objects`."""
+    others = [item for item in fields(Request) if item.name != "video" and not item.name.startswith("click_")]
+    return {
+        "model": model,
+        "colours": ["#{:02x}{:02x}{:02x}".format(*object_colour(index)) for index in range(COLOURS)],
+        "opacity": FILL_OPACITY,
+        "defaults": {item.name: item.default for item in fields(Request) if item.default is not MISSING},
+        "suffixes": {name: [_suffix(name, False), _suffix(name, True)] for name in option("output_format").choices},
+        "inputs": [{"name": item.name, "default": item.default, **vars(option(item.name))} for item in others],
+    }
+
+
+def _suffix(output_format: str, separate_objects: bool) -> str:
+    request = Request(Path("clip"), "", output_format=output_format, separate_objects=separate_objects)
+    return suffix_of(request)
+
+
+def entries_json(objects: Iterable[ObjectPrompts]) -> list[Json]:
+    """Every click and box by itself, in the order of `format_prompts`."""
+    entries: list[Json] = []
+    for one in objects:
+        for prompt, corrects in [(each, False) for each in one.prompts] + [(each, True) for each in one.corrections]:
+            clicks = list(zip(prompt.points, prompt.labels, strict=True))
+            corrects = corrects and 1 in prompt.labels  # background clicks alone always do, marked or not
+            entry = {"name": one.name, "frame": prompt.frame_index, "corrects": corrects}
+            entries += [{**entry, "at": prompt.box, "label": 1}] if prompt.box else []
+            entries += [{**entry, "at": at, "label": label} for at, label in clicks]
+    return entries
+
+
+def masks_json(objects: Sequence[ObjectPrompts], masks: FrameMasks) -> list[Json]:
+    """For each object its name, score, tight box and the run lengths of the mask within it, row by row."""
+    found = zip(objects, masks.objects, masks.scores, strict=True)
+    return [{"name": one.name, "score": float(score), **_mask_json(mask)} for one, mask, score in found]
+
+
+def _mask_json(mask: ObjectMask) -> Json:
+    return {"box": mask.tight, "runs": [] if mask.tight is None else run_lengths(mask.crop().T)}
+
+
+def lane_values(objects: Sequence[ObjectPrompts], masks: FrameMasks) -> dict[str, int]:
+    """For each object by name the byte of its lane on a frame."""
+    found = zip(objects, masks.objects, masks.scores, strict=True)
+    return {one.name: ABSENT if mask.tight is None else lane_value(float(score)) for one, mask, score in found}
+
+
+def lane_value(score: float) -> int:
+    """A score of 0 to 1 as a byte of a lane."""
+    return LEAST_SURE + round((SUREST - LEAST_SURE) * min(1.0, max(0.0, score)))
+
+
+def lane_text(lane: np.ndarray) -> str:
+    """A lane, (frames,) uint8, in base64."""
+    return b64encode(lane.tobytes()).decode()
