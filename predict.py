@@ -55,7 +55,7 @@ class Predictor(BasePredictor):
         ),
         click_coordinates: str = Input(
             default="",
-            description="Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; [x0,y0,x1,y1] is a box around an object. Needed unless masks are given.",
+            description="Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; [x0,y0,x1,y1] is a box around an object. Needed unless masks or boxes are given.",
         ),
         click_labels: str = Input(
             default="1",
@@ -80,6 +80,10 @@ class Predictor(BasePredictor):
         mask_frames: str = Input(
             default="",
             description="The frames of a .zip of masks to use, with commas, all if empty; the frame that one PNG is on, 0 if empty.",
+        ),
+        boxes: Path | None = Input(
+            default=None,
+            description="Boxes of objects to follow, from a detector: a CSV (frame, name, x0, y0, x1, y1), a COCO data set (.json), or a YOLO text file for frame 0.",
         ),
         mask_type: str = Input(
             default="highlighted",
@@ -158,7 +162,8 @@ class Predictor(BasePredictor):
         try:
             source = allowed_file("video", video)
             given_masks = None if masks is None else allowed_file("masks", masks)
-            self.scratch.clear(keep=[path for path in (source, given_masks) if path])
+            given_boxes = None if boxes is None else allowed_file("boxes", boxes)
+            self.scratch.clear(keep=[path for path in (source, given_masks, given_boxes) if path])
             request = Request(
                 video=source,
                 click_coordinates=click_coordinates,
@@ -168,6 +173,7 @@ class Predictor(BasePredictor):
                 click_corrections=click_corrections,
                 masks=given_masks,
                 mask_frames=mask_frames,
+                boxes=given_boxes,
                 mask_type=mask_type,  # type: ignore[arg-type]  # Request checks it
                 annotation_type=annotation_type,  # type: ignore[arg-type]
                 background_color=background_color,

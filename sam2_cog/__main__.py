@@ -49,11 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sam2-cog: {error}", file=sys.stderr)
         return REFUSED
     except (CheckpointError, OSError) as error:
-        print(f"sam2-cog: {error}", file=sys.stderr)
+        print(f"sam2-cog: {_reason(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("sam2-cog: interrupted, nothing was written", file=sys.stderr)
         return FAILED
+
+
+def _reason(error: Exception) -> str:
+    """The error's own sentence; of what the system refuses, its words and the file, without the error's number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{Path(error.filename).name}: {error.strerror}" if isinstance(error.filename, str) else error.strerror
 
 
 def _unwind_on_signals() -> None:

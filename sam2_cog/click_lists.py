@@ -82,7 +82,10 @@ def _check_pixels(typed: Sequence[Sequence[str]], width: int, height: int) -> No
 
 def _shape(position: int, typed: Sequence[str], width: int, height: int) -> Point | Box:
     numbers = [float(number) + 0.0 for number in typed]  # + 0.0 turns -0.0 into 0.0
-    return (_point if len(numbers) == 2 else _box)(position, numbers, shortened(", ".join(typed)), width, height)
+    if len(numbers) == 2:
+        return _point(position, numbers, shortened(", ".join(typed)), width, height)
+    shown = f"click_coordinates: point {position} is the box [{shortened(', '.join(typed))}]"
+    return box_in_frame(shown, numbers, width, height)
 
 
 def _point(position: int, numbers: Sequence[float], typed: str, width: int, height: int) -> Point:
@@ -95,9 +98,9 @@ def _point(position: int, numbers: Sequence[float], typed: str, width: int, heig
     return x, y
 
 
-def _box(position: int, numbers: Sequence[float], typed: str, width: int, height: int) -> Box:
+def box_in_frame(shown: str, numbers: Sequence[float], width: int, height: int) -> Box:
+    """A box that fits a frame of `width` x `height`; `shown` is how the sentence about another one begins."""
     x0, y0, x1, y1 = numbers
-    shown = f"click_coordinates: point {position} is the box [{typed}]"
     if not (x0 < x1 and y0 < y1):
         raise InvalidRequest(f"{shown}, but a box is [x0,y0,x1,y1] with x0 < x1 and y0 < y1")
     if not (x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height):

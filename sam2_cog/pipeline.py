@@ -9,20 +9,21 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sam2_cog.box_files import read_boxes
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
+from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
-from sam2_cog.prompt_files import read_masks
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
-from sam2_cog.request import LONGEST_NAME, LONGEST_PATH, Request
+from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request
 
 logger = logging.getLogger(__name__)
 
@@ -195,9 +196,10 @@ def _check_place(what: str, request: Request, path: Path) -> None:
         raise InvalidRequest(f"{what}: the folder {str(path.parent)!r} does not exist")
     if path.is_dir():
         raise InvalidRequest(f"{what}: {name!r} is a folder, but it must be a file")
-    for taken, source in (("video itself", request.video), ("masks themselves", request.masks)):
+    for given in FILES:
+        source: Path | None = getattr(request, given)
         if source and path.exists() and source.exists() and path.samefile(source):
-            raise InvalidRequest(f"{what}: {name!r} is the {taken}, it must be another file")
+            raise InvalidRequest(f"{what}: {name!r} is the {given} itself, it must be another file")
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
@@ -209,6 +211,7 @@ def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
     """What a request asks for in this video; raises InvalidRequest if it does not fit."""
     size = {"width": info.width, "height": info.height, "frame_count": info.frame_count}
     masks = read_masks(request.masks, request.mask_frames, **size) if request.masks else ()
+    boxes = read_boxes(request.boxes, **size) if request.boxes else ()
     return parse_prompts(
         request.click_coordinates,
         request.click_labels,
@@ -217,7 +220,7 @@ def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
         request.click_corrections,
         **size,
         propagation=request.propagation,
-        from_files=masks,
+        from_files=[*masks, *boxes],
     )
 
 

@@ -16,7 +16,7 @@ lines. Outer brackets and lists as JSON or Python print them are taken everywher
 - `click_corrections`: `1` for a click that corrects the mask tracked up to its frame, `0` for one that does not. Short:
   the last repeats. Empty: all `0`. A box is never a correction. Written like the labels.
 - Values beyond the number of entries are ignored unread, and a log line says so.
-- Masks come as entries that `prompt_files` read; with them the strings may be empty.
+- Masks and boxes of files come as entries that `mask_files` and `box_files` read; with them the strings may be empty.
 
 **Grouping.** Entries with one name are one object, and each of its frames is one `FramePrompt` with its clicks in entry
 order: a *prompt* where it has a mask, a box (at most one) or a foreground click that is not marked as a correction,

@@ -25,6 +25,9 @@ OPAQUE = ("mp4", "jpg")
 GRADED = ("png", "npz")
 """Output formats that keep probabilities as they are."""
 
+FILES = ("video", "masks", "boxes")
+"""The inputs that are files."""
+
 SLOWEST_FPS = 0.01
 NTSC_RATES = (24, 30, 48, 60, 120, 240)  # that are also shown 1.001 times slower, since colour television
 LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on Linux
@@ -59,7 +62,7 @@ class Request:
     click_coordinates: str = _input(
         "",
         "Clicks as [x,y],[x,y],... in pixels of the displayed frame, origin top left; "
-        "[x0,y0,x1,y1] is a box around an object. Needed unless masks are given.",
+        "[x0,y0,x1,y1] is a box around an object. Needed unless masks or boxes are given.",
     )
     click_labels: str = _input(
         "1", "For each click 1 (foreground) or 0 (background), with commas; if there are too few, the last one repeats."
@@ -85,6 +88,11 @@ class Request:
     )
     mask_frames: str = _input(
         "", "The frames of a .zip of masks to use, with commas, all if empty; the frame that one PNG is on, 0 if empty."
+    )
+    boxes: Path | None = _input(
+        None,
+        "Boxes of objects to follow, from a detector: a CSV (frame, name, x0, y0, x1, y1), a COCO data set (.json), "
+        "or a YOLO text file for frame 0.",
     )
     mask_type: MaskType = _input(
         "highlighted",
@@ -194,10 +202,10 @@ def option(name: str) -> Option:
 
 
 def _checked(name: str, value: Any, default: Any, limits: Option) -> Any:
-    if name == "video" or (name == "masks" and value is not None):
-        return _path(name, value)
     if value is default is None:
         return None
+    if name in FILES:
+        return _path(name, value)
     if name == "background_color":
         return _colour(value)
     if isinstance(default, bool):

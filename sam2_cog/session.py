@@ -18,6 +18,7 @@ from types import TracebackType
 
 import numpy as np
 
+from sam2_cog.box_files import read_boxes
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.incremental import IncrementalTracker, Tracks
 from sam2_cog.engine.model import LoadedModel, load_model
@@ -26,13 +27,13 @@ from sam2_cog.engine.steps import Features
 from sam2_cog.engine.tracker import Clip, Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import JOURNAL_BYTES, Deadline
+from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
 from sam2_cog.media.frame_reader import FrameReader
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.pipeline import Result, WatchedClip, check_output, objects_of, output_spec, write_result
 from sam2_cog.progress import LogProgress, Progress
-from sam2_cog.prompt_files import read_masks
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
 from sam2_cog.request import Request
 
@@ -94,9 +95,12 @@ class Session:
         propagation: str = "both",
         masks: Path | str | None = None,
         mask_frames: str = "",
+        boxes: Path | str | None = None,
     ) -> tuple[ObjectPrompts, ...]:
         """The prompts of a request as objects in this clip; InvalidRequest with the request's own sentence."""
         size = {"width": self.info.width, "height": self.info.height, "frame_count": self.info.frame_count}
+        from_masks = read_masks(Path(masks), mask_frames, **size) if masks else ()
+        from_boxes = read_boxes(Path(boxes), **size) if boxes else ()
         return parse_prompts(
             click_coordinates,
             click_labels,
@@ -105,7 +109,7 @@ class Session:
             click_corrections,
             **size,
             propagation=propagation,
-            from_files=read_masks(Path(masks), mask_frames, **size) if masks else (),
+            from_files=[*from_masks, *from_boxes],
         )
 
     def picture(self, frame: int) -> np.ndarray:

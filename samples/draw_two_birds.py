@@ -2,7 +2,7 @@
 
     python samples/draw_two_birds.py
 
-writes two_birds.mp4, two_birds_masks.zip and two_birds.json beside this file.
+writes two_birds.mp4, two_birds_masks.zip, two_birds.json and two_birds_boxes.csv beside this file.
 
 Everything is computed, nothing is loaded: polygons and discs are filled on a canvas four times as large, in exact
 arithmetic, so that the frames are the same bytes on every machine. The masks are what is visible of each bird: a pixel
@@ -325,6 +325,14 @@ def draw_clip(folder: Path) -> None:
         "click_object_ids": ",".join(clicks),
     }
     (folder / "two_birds.json").write_text(json.dumps(request, indent=2) + "\n")
+    (folder / "two_birds_boxes.csv").write_text("\n".join(["frame,name,x0,y0,x1,y1", *first_boxes()]) + "\n")
+
+
+def first_boxes() -> Iterator[str]:
+    """A line for the box of each bird on frame 0."""
+    for name, mask in draw_frame(0)[1].items():
+        y, x = np.nonzero(mask)
+        yield f"0,{name},{x.min()},{y.min()},{x.max() + 1},{y.max() + 1}"
 
 
 if __name__ == "__main__":

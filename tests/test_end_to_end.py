@@ -42,6 +42,10 @@ class Scene:
     disc: np.ndarray
     plate: np.ndarray
 
+    @property
+    def objects(self) -> dict[str, np.ndarray]:
+        return {"disc": self.disc, "plate": self.plate}
+
     def centre(self, masks: np.ndarray, frame: int) -> str:
         """A click in the middle of an object."""
         y, x = (round(float(axis.mean()), 1) for axis in np.nonzero(masks[frame]))
@@ -188,6 +192,16 @@ def test_exact_masks_are_followed_from_the_frame_that_they_are_on(
     assert list(refined) == ["object_1", "object_2"]
     assert np.array_equal(refined["object_2"], found["object_2"])
     assert region(refined["object_1"], scene.disc) >= GOOD
+
+
+def test_boxes_of_a_detector_are_followed(scene: Scene, clip: Path, masks_of: MasksOf, tmp_path: Path) -> None:
+    rows = [f"{name};3;{scene.box(masks, frame=3)[1:-1].replace(',', ';')}" for name, masks in scene.objects.items()]
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("\n".join(["name;frame;x0;y0;x1;y1", *rows]))
+    found = masks_of(clip, "", boxes=boxes)
+    assert list(found) == ["disc", "plate"]
+    for name, masks in scene.objects.items():
+        assert region(found[name], masks) >= GOOD
 
 
 def test_the_archive_of_one_run_is_the_prompt_of_the_next(

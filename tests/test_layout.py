@@ -20,13 +20,14 @@ ALLOWED = {
     "prompts": {"errors", "limits", "masks", "click_lists"},
     "request": {"errors", "limits", "prompts"},
     "media": {"errors", "limits"},
-    "prompt_files": {"errors", "limits", "masks", "click_lists", "prompts", "media"},
+    "mask_files": {"errors", "limits", "masks", "click_lists", "prompts", "media"},
+    "box_files": {"errors", "limits", "click_lists", "prompts"},
     "engine": {"errors", "limits", "masks", "prompts", "media"},
     "painting": {"errors", "limits", "masks", "request"},
     "outputs": CELLAR | {"media", "painting"},
     "overlap": set(),
-    "pipeline": CELLAR | ROOMS | {"overlap", "prompt_files"},
-    "session": CELLAR | ROOMS | {"pipeline", "prompt_files"},
+    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files"},
+    "session": CELLAR | ROOMS | {"pipeline", "mask_files", "box_files"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }
 DOORS_OPEN_TO = set(ALLOWED) | {"http_base"}

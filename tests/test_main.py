@@ -108,6 +108,7 @@ def test_every_input_has_a_flag_that_reaches_the_request(
         "click_corrections": "0,1",
         "masks": Path("masks.zip"),
         "mask_frames": "0,30",
+        "boxes": Path("boxes.csv"),
         "mask_type": "binary",
         "annotation_type": "both",
         "background_color": "#0000ff",
@@ -212,6 +213,30 @@ def test_a_refused_request_loads_no_model(small_clip: Path, tmp_path: Path, load
     outside = ("--click-coordinates", "[300,400]")
     assert main("segment", small_clip, *outside, "--output", tmp_path / "out.mp4") == 2
     assert loaded_once == []
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(28, "No space left on device", "/tmp/where/scratch"), "scratch: No space left on device"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("out.mp4 cannot be written: it hurts"), "out.mp4 cannot be written: it hurts"),
+    ],
+)
+def test_what_the_system_refuses_is_said_without_its_number(
+    small_clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    sentence: str,
+) -> None:
+    def segment(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(pipeline, "segment_video", segment)
+    assert main("segment", small_clip, *CLICK, "--output", tmp_path / "out.mp4") == 1
+    assert capsys.readouterr().err == f"sam2-cog: {sentence}\n"
 
 
 @pytest.mark.parametrize("typed", ["~/small.mp4", "file://{}", "FILE://localhost{}", "file://{}?"])

@@ -327,7 +327,7 @@ def test_the_masks_are_never_written_over(small_clip: Path, tmp_path: Path) -> N
     masks = tmp_path / "masks.zip"
     masks.write_bytes(b"masks")
     sentence = refused_output(Request(small_clip, masks=masks, output_format="png"), masks)
-    assert sentence == "'masks.zip' is the masks themselves, it must be another file"
+    assert sentence == "'masks.zip' is the masks itself, it must be another file"
 
 
 def test_the_source_is_never_written_over(small_clip: Path, tmp_path: Path) -> None:

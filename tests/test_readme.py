@@ -15,13 +15,14 @@ import pytest
 import sam2_cog
 from sam2_cog import pipeline, session
 from sam2_cog.__main__ import _parser
+from sam2_cog.box_files import read_boxes
 from sam2_cog.engine.checkpoints import CHECKPOINTS, verify_checkpoint
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import read_manifest
+from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks, ObjectMask
 from sam2_cog.media.video import probe
-from sam2_cog.prompt_files import read_masks
 from sam2_cog.prompts import ObjectPrompts, parse_prompts
 from sam2_cog.request import Request, option
 from tests.clips import numbered_frames, write_clip
@@ -97,6 +98,7 @@ def objects_of(request: Request) -> tuple[ObjectPrompts, ...]:
     width, height, frame_count = OWN_CLIP if request.video.name == "clip.mp4" else SAMPLE
     size = {"width": width, "height": height, "frame_count": frame_count}
     masks = read_masks(ROOT / request.masks, request.mask_frames, **size) if request.masks else ()
+    boxes = read_boxes(ROOT / request.boxes, **size) if request.boxes else ()
     return parse_prompts(
         request.click_coordinates,
         request.click_labels,
@@ -105,7 +107,7 @@ def objects_of(request: Request) -> tuple[ObjectPrompts, ...]:
         request.click_corrections,
         **size,
         propagation=request.propagation,
-        from_files=masks,
+        from_files=[*masks, *boxes],
     )
 
 

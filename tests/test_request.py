@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.outputs import OUTPUTS
-from sam2_cog.request import Request, option
+from sam2_cog.request import FILES, Request, option
 
 NUMBERS = ("output_quality", "output_frame_interval", "video_fps", "smallest_part")
 FLAGS = ("separate_objects",)
-TEXTS = [item.name for item in fields(Request) if item.name not in (*NUMBERS, *FLAGS, "video", "masks")]
+TEXTS = [item.name for item in fields(Request) if item.name not in (*NUMBERS, *FLAGS, *FILES)]
 CHOICES = [name for name in TEXTS if option(name).choices]
 
 
@@ -42,6 +42,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "click_coordinates": "",
         "masks": None,
         "mask_frames": "",
+        "boxes": None,
         "mask_type": "highlighted",
         "annotation_type": "mask",
         "background_color": "#00ff00",
@@ -165,9 +166,9 @@ def test_whole_numbers_may_come_as_floats() -> None:
     assert isinstance(taken.video_fps, float)
 
 
-@pytest.mark.parametrize("name", ["video", "masks"])
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("value", ["", 5, ["clip.mp4"], "A" * 5000, "/".join(["A" * 300] * 3)])
-def test_a_video_and_masks_must_be_paths(name: str, value: object) -> None:
+def test_files_must_be_paths(name: str, value: object) -> None:
     message = refusal(**{name: value})
     assert message.startswith(f"{name}: ")
     assert len(message) < 200

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_cog.masks import mask_box
 from sam2_cog.media.video import probe, read_frames
 from sam2_cog.prompts import parse_prompts
 from sam2_cog.request import MaskType
@@ -65,6 +66,12 @@ def test_each_bird_is_whole_at_first_and_partly_hidden_later(bird: str) -> None:
     assert not (start[0].any() or start[-1].any() or start[:, 0].any() or start[:, -1].any())
     assert areas[0] > 5000
     assert min(areas) < areas[0] / 2
+
+
+def test_the_boxes_are_those_of_the_birds() -> None:
+    _, *lines = (SAMPLES / "two_birds_boxes.csv").read_text().splitlines()
+    bounds = {name: mask_box(mask) for name, mask in draw_frame(0)[1].items()}
+    assert lines == [f"0,{name},{','.join(map(str, box))}" for name, box in bounds.items() if box]
 
 
 def test_the_request_clicks_on_each_bird() -> None:

@@ -125,9 +125,15 @@ def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Gen
     if not info.path.exists():
         raise unreadable(info.path, "is no longer there")
     images = read_images(info.path, start, stop) if info.container in IMAGE_CONTAINERS else _decode(info, start, stop)
+    index = start
     with closing(images):
-        for index, image in enumerate(images, start):
+        for image in images:
+            if image.shape[:2] != (info.height, info.width):
+                break
             yield Frame(index, float(int(info.pts[index]) * info.time_base), image)
+            index += 1
+    if index < stop:
+        raise unreadable(info.path, f"was changed while it was read: frame {index} is gone or of another size")
 
 
 def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:

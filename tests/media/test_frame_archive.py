@@ -229,6 +229,18 @@ def test_a_damaged_image_is_found_before_any_frame_is_read(tmp_path: Path, kind:
     assert "cannot be decoded" in refusal(path)
 
 
+def test_headers_are_read_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(image: Image.Image) -> None:
+        raise AssertionError("an image was decoded")
+
+    path = frame_zip(tmp_path / "a.zip", FRAMES)
+    whole = probe_images(path)
+    monkeypatch.setattr(frame_archive, "require_usable", forbidden)
+    assert probe_images(path, headers_only=True) == whole
+    with pytest.raises(UnreadableVideo, match="an image was decoded"):
+        probe_images(path)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF"])
 def test_noise_in_an_image_never_raises_anything_else(tmp_path: Path, kind: str) -> None:
     source = np.random.default_rng(7)
@@ -242,6 +254,20 @@ def test_noise_in_an_image_never_raises_anything_else(tmp_path: Path, kind: str)
             images_of(tmp_path / "a")
         except UnreadableVideo as error:
             assert "\n" not in str(error)
+
+
+def test_frames_that_change_after_probing_are_no_shorter_clip(tmp_path: Path) -> None:
+    """Such a run once ended early, with a whole file of fewer frames."""
+    folder = fill(tmp_path / "shot", {f"{index}.png": encode_image(frame) for index, frame in enumerate(FRAMES)})
+    info = probe(folder)
+    changed = r"^video: shot was changed while it was read: frame {} is gone or of another size$"
+    (folder / "3.png").write_bytes(encode_image(FRAMES[3][:40]))
+    with pytest.raises(UnreadableVideo, match=changed.format(3)):
+        list(read_frames(info))
+    (folder / "0.png").unlink()
+    (folder / "3.png").write_bytes(encode_image(FRAMES[3]))
+    with pytest.raises(UnreadableVideo, match=changed.format(3)):
+        list(read_frames(info))
 
 
 # Names

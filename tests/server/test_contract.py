@@ -57,13 +57,16 @@ def test_an_answer_is_a_zip(server: Server, small_clip: Path) -> None:
         assert json.loads(archive.read("manifest.json"))["model"] == "demo"
 
 
-def test_masks_are_a_second_file(server: Server, small_clip: Path, tmp_path: Path) -> None:
+def test_masks_and_boxes_are_further_files(server: Server, small_clip: Path, tmp_path: Path) -> None:
     given = {"mask_type": "binary", "output_format": "png", "click_object_ids": "card"}
     masks = tmp_path / "masks.zip"
     masks.write_bytes(content(server.predict(data_url(small_clip), **given), "application/zip"))
     again = given | {"click_coordinates": "", "click_object_ids": "", "masks": data_url(masks), "mask_frames": "0"}
     with zipfile.ZipFile(BytesIO(content(server.predict(data_url(small_clip), **again), "application/zip"))) as archive:
         assert [one["name"] for one in json.loads(archive.read("manifest.json"))["objects"]] == ["card"]
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("2,card,10,10,60,50")
+    content(server.predict(data_url(small_clip), click_coordinates="", boxes=data_url(boxes)), "video/mp4")
     message = refusal(server.predict(data_url(small_clip), **again | {"mask_frames": "6"}))
     assert message == "InvalidRequest: mask_frames: it has frame 6, but the video has frames 0 to 5"
     assert refusal(server.predict(data_url(small_clip), masks="/etc/passwd")).startswith(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.prompt_files import read_masks
+from sam2_cog.mask_files import read_masks
 from sam2_cog.prompts import Entry
 
 WIDTH, HEIGHT, FRAMES = 24, 16, 50

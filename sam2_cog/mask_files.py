@@ -1,4 +1,4 @@
-"""Files that say what to follow -> entries for `parse_prompts`: masks in a PNG, or in an archive like our own."""
+"""Masks that are there already -> entries for `parse_prompts`: a PNG, or an archive like our own."""
 
 import json
 import re
