@@ -223,6 +223,9 @@ def _known(inputs: Any) -> Json:
     for name in inputs:
         if name not in Request.__dataclass_fields__:
             raise InvalidRequest(f"inputs: there is none named {name[:40]!r}")
+    for name in ("masks", "boxes"):
+        if inputs.get(name) is not None:
+            raise InvalidRequest(f"{name}: the page takes no such file yet, but the command line does")
     if "click_coordinates" not in inputs:
         raise InvalidRequest("click_coordinates: there is no click yet")
     return inputs

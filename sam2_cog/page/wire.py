@@ -12,7 +12,7 @@ from sam2_cog.masks import FrameMasks, ObjectMask, run_lengths
 from sam2_cog.outputs import suffix_of
 from sam2_cog.painting.render import FILL_OPACITY, object_colour
 from sam2_cog.prompts import ObjectPrompts
-from sam2_cog.request import Request, option
+from sam2_cog.request import FILES, Request, option
 
 COLOURS = 72
 """After so many objects the colours of the result begin anew."""
@@ -23,7 +23,8 @@ ABSENT, LEAST_SURE, SUREST = 1, 2, 255
 def facts_json(model: str) -> Json:
     """What does not depend on the clip: the inputs with their defaults and bounds, the colours, and how
     the name of a result ends: for each format without and with `separate_objects`."""
-    others = [item for item in fields(Request) if item.name != "video" and not item.name.startswith("click_")]
+    elsewhere = (*FILES, "mask_frames")
+    others = [item for item in fields(Request) if not (item.name in elsewhere or item.name.startswith("click_"))]
     return {
         "model": model,
         "colours": ["#{:02x}{:02x}{:02x}".format(*object_colour(index)) for index in range(COLOURS)],
@@ -35,7 +36,7 @@ def facts_json(model: str) -> Json:
 
 
 def _suffix(output_format: str, separate_objects: bool) -> str:
-    request = Request(Path("clip"), "", output_format=output_format, separate_objects=separate_objects)
+    request = Request(Path("clip"), "[0,0]", output_format=output_format, separate_objects=separate_objects)
     return suffix_of(request)
 
 

@@ -232,6 +232,7 @@ def test_a_page_of_a_clip_that_was_open_before_is_told_so(asked: Page) -> None:
         ({"click_coordinates": 5}, "click_coordinates: 5 is not a text"),
         ({"mask_type": "binary"}, "click_coordinates: there is no click yet"),
         ({"click_coordinates": "[1,1]", "no": 1}, "inputs: there is none named 'no'"),
+        ({"masks": "/etc/passwd"}, "masks: the page takes no such file yet, but the command line does"),
     ],
 )
 @pytest.mark.parametrize("path", ["preview", "track", "write", "read"])
