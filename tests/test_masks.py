@@ -234,6 +234,15 @@ def test_supervision_gets_the_objects_that_are_seen() -> None:
     sv.BoxAnnotator().annotate(np.zeros((20, 30, 3), np.uint8), nothing)
 
 
+def test_a_mask_of_tens_of_megapixels_has_its_box() -> None:
+    """A hundred times its area is more than 32 bits hold."""
+    mask = np.zeros((5000, 9001), bool)
+    mask[:, :9000] = True
+    one = ObjectMask.of(mask)
+    assert one.box == (0, 0, 9000, 5000)
+    assert one.without_parts_below(1).area == one.area == 45_000_000
+
+
 @pytest.mark.parametrize("with_soft", [True, False])
 def test_objects_taken_apart_and_joined_are_what_they_were(with_soft: bool) -> None:
     chance = np.random.default_rng(0)

@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from sam2_cog.service.boundary import LOCAL_FILES
 from tools import cog_schema
 
@@ -46,7 +48,13 @@ def environment() -> dict[str, str]:
     """What Cog's server needs to know; the files of samples/ may be named in requests unless it says otherwise."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # it starts its worker as `python`
     given = {"COG_PREDICT_TYPE_STUB": "predict.py:Predictor", "PATH": path}
-    return {LOCAL_FILES: str(ROOT / "samples")} | dict(os.environ) | given
+    return {LOCAL_FILES: str(ROOT / "samples")} | container_environment() | dict(os.environ) | given
+
+
+def container_environment() -> dict[str, str]:
+    """What cog.yaml sets."""
+    items = OmegaConf.load(ROOT / "cog.yaml").environment
+    return dict(str(item).split("=", 1) for item in items)
 
 
 def _wait(process: "subprocess.Popen[bytes]", stopped: list[int]) -> int:

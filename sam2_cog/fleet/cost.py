@@ -57,7 +57,7 @@ def _length_and_objects(job: Job) -> tuple[int, int]:
         path = fetch(job.source, Path(folder))
         if not path.exists():
             raise unreadable(path, "does not exist")
-        images = probe_images(path)
+        images = probe_images(path, headers_only=True)
         if images is not None:
             length, sides = images.count, (images.width, images.height)
         else:

@@ -86,10 +86,11 @@ def check_size(path: Path, width: int, height: int, most: limits.Limit = limits.
         raise unreadable(path, f"is {width}x{height}: {excess}")
 
 
-def probe_images(path: Path) -> ImageClip | None:
+def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
     """Describe a zip or a folder of frames or an image file, told by its first bytes; None when it is none of these.
 
-    Every picture is looked through, so that a damaged one is found before any work is done.
+    Every picture is looked through, so that a damaged one is found before any work is done. With `headers_only` nothing
+    is decoded: damage, and the times of an animation, stay unknown.
 
     Raises:
         UnreadableVideo: no usable image in it, a damaged one, or images of different sizes or in several folders.
@@ -110,8 +111,9 @@ def probe_images(path: Path) -> ImageClip | None:
             if (width, height) != (first.width, first.height):
                 found = f"holds an image of {width}x{height}{label}, but its first is {first.width}x{first.height}"
                 raise unreadable(path, f"{found}; all must be equal")
-            with _decoding(path, label):
-                require_usable(image)
+            if not headers_only:
+                with _decoding(path, label):
+                    require_usable(image)
             deadline.check()
             count += 1
             if picture_count(image) > 1 and "duration" in image.info:

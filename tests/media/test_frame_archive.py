@@ -229,6 +229,18 @@ def test_a_damaged_image_is_found_before_any_frame_is_read(tmp_path: Path, kind:
     assert "cannot be decoded" in refusal(path)
 
 
+def test_headers_are_read_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(image: Image.Image) -> None:
+        raise AssertionError("an image was decoded")
+
+    path = frame_zip(tmp_path / "a.zip", FRAMES)
+    whole = probe_images(path)
+    monkeypatch.setattr(frame_archive, "require_usable", forbidden)
+    assert probe_images(path, headers_only=True) == whole
+    with pytest.raises(UnreadableVideo, match="an image was decoded"):
+        probe_images(path)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF"])
 def test_noise_in_an_image_never_raises_anything_else(tmp_path: Path, kind: str) -> None:
     source = np.random.default_rng(7)

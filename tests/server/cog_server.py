@@ -21,6 +21,7 @@ from typing import Any
 
 from tests.clips import encode_image, numbered_frames
 from tools.cog_schema import schema_of
+from tools.serve import container_environment
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 120.0  # the machine may be busy with other things
@@ -118,7 +119,7 @@ def serving(folder: Path, command: list[str], *, with_schema: bool = True, **env
         port = found.getsockname()[1]
     tiny = folder / "tiny.png"
     tiny.write_bytes(encode_image(numbered_frames(1, 16, 16)[0]))
-    given = {
+    given = container_environment() | {
         "COG_PREDICT_TYPE_STUB": "predict.py:Predictor",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # the server starts its worker as `python`
         "PORT": str(port),
