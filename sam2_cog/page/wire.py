@@ -22,7 +22,7 @@ ABSENT, LEAST_SURE, SUREST = 1, 2, 255
 
 CLICKS = tuple(item.name for item in fields(Request) if item.name.startswith("click_"))
 NOT_HERE = (*FILES, "mask_frames")
-"""Inputs that name files: the page works with clicks, on the one clip that is open."""
+"""Inputs that name files, and what belongs to them: the page works with clicks, on the one clip that is open."""
 
 
 def facts_json(model: str) -> Json:
