@@ -22,6 +22,7 @@ from sam2_cog.outputs.json_lines import JsonLines
 from sam2_cog.outputs.manifest import Manifest
 from sam2_cog.outputs.zip_file import ZipFileWriter
 
+_NOT_TEXT = {0xFFFE: "_", 0xFFFF: "_"}  # the characters of names that neither XML nor YAML may hold
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB)
 
 
@@ -79,6 +80,6 @@ class Dataset(Output):
 
 def categories(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """The categories of objects with these names, by first appearance, and for each object the index of its own."""
-    of_each = [re.sub(r"[\s_.#-]*\d+$", "", name) or name for name in names]
+    of_each = [re.sub(r"[\s_.#-]*\d+$", "", name) or name for name in (name.translate(_NOT_TEXT) for name in names)]
     found = tuple(dict.fromkeys(of_each))
     return found, tuple(found.index(name) for name in of_each)

@@ -1,7 +1,7 @@
 """What is told of each object on each frame, and which frames a person should look at first."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -22,14 +22,7 @@ class ObjectFacts:
     """One object on one frame. The last two show drift against the frame before; None where it has nothing to say."""
 
     index: int
-    area: int
-    """Pixels of the mask."""
-    box: Box | None
-    """(x0, y0, x1, y1), half-open, without specks."""
-    centroid: tuple[float, float] | None
-    """Mean (x, y) of the mask's pixels, (0, 0) being the centre of the first one."""
-    visible: bool
-    """Whether the mask has any pixel."""
+    mask: ObjectMask
     score: float
     """The network's own estimate of the mask's IoU with the true one, 0 to 1."""
     presence: float
@@ -38,6 +31,30 @@ class ObjectFacts:
     """Area by the area before, less 1: 0 is the same, -0.5 half of it."""
     iou_before: float | None
     """Intersection over union of the two masks; low means fast or gone astray."""
+
+    @property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return self.mask.area
+
+    @property
+    def visible(self) -> bool:
+        """Whether the mask has any pixel."""
+        return self.mask.tight is not None
+
+    @property
+    def box(self) -> Box | None:
+        """(x0, y0, x1, y1), half-open, without specks."""
+        return self.mask.box
+
+    @property
+    def centroid(self) -> tuple[float, float] | None:
+        """Mean (x, y) of the mask's pixels, (0, 0) being the centre of the first one."""
+        if self.mask.tight is None:
+            return None
+        moments = cv2.moments(self.mask.crop().view(np.uint8), True)
+        left, top = self.mask.tight[:2]
+        return round(moments["m10"] / moments["m00"] + left, 2), round(moments["m01"] / moments["m00"] + top, 2)
 
     @property
     def doubt(self) -> float:
@@ -50,7 +67,9 @@ class ObjectFacts:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        shape = {"visible": self.visible, "area": self.area, "box": self.box, "centroid": self.centroid}
+        drift = {"area_change": self.area_change, "iou_before": self.iou_before}
+        return {"index": self.index, **shape, "score": self.score, "presence": self.presence, **drift}
 
 
 @dataclass(frozen=True)
@@ -91,10 +110,7 @@ class Watch:
         compared = before is not None and bool(before.area or mask.area)
         return ObjectFacts(
             index,
-            mask.area,
-            mask.box,
-            _centroid(mask),
-            mask.area > 0,
+            mask,
             round(float(masks.scores[index]), 4),
             round(float(masks.presence[index]), 3),
             round(mask.area / before.area - 1, 4) if before is not None and before.area else None,
@@ -114,14 +130,6 @@ def look_first(worst: Sequence[Doubt]) -> str:
     """The frames to look at as a sentence; empty where there are none."""
     places = [f"{one.frame_index} ({one.name}: {one.reason})" for one in worst]
     return f"Look first at frame {', '.join(places)}." if places else ""
-
-
-def _centroid(mask: ObjectMask) -> tuple[float, float] | None:
-    if mask.tight is None:
-        return None
-    moments = cv2.moments(mask.crop().view(np.uint8), True)
-    x, y = (moments[name] / moments["m00"] + start for name, start in zip(("m10", "m01"), mask.tight[:2], strict=True))
-    return round(x, 2), round(y, 2)
 
 
 def _reason(facts: ObjectFacts) -> str:

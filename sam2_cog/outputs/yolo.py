@@ -37,5 +37,6 @@ class YoloOutput(Dataset):
 
     def _complete(self) -> None:
         # no "path": Ultralytics then takes the folder of this file; names as JSON texts, which YAML reads too
-        names = "".join(f"  {number}: {json.dumps(name)}\n" for number, name in enumerate(self.categories))
+        texts = (json.dumps(name, ensure_ascii=False) for name in self.categories)
+        names = "".join(f"  {number}: {text}\n" for number, text in enumerate(texts))
         self._zip.store("data.yaml", f"train: images\nval: images\nnames:\n{names}".encode())

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from starlette.exceptions import HTTPException
 
-from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.errors import InvalidRequest, UnreadableVideo, quoted
 from sam2_cog.http_base import Json
 from sam2_cog.masks import FrameMasks
 from sam2_cog.outputs import suffix_of
@@ -212,7 +212,7 @@ class OpenClip:
             request.click_corrections,
             request.propagation,
         )
-        self.inputs = {name: value for name, value in inputs.items() if name != "video"}
+        self.inputs = inputs
         return request, objects
 
 
@@ -222,7 +222,9 @@ def _known(inputs: Any) -> Json:
         raise InvalidRequest("inputs: they must be a JSON object")
     for name in inputs:
         if name not in Request.__dataclass_fields__:
-            raise InvalidRequest(f"inputs: there is none named {name[:40]!r}")
+            raise InvalidRequest(f"inputs: there is none named {quoted(name)}")
+        if name in wire.NOT_HERE:
+            raise InvalidRequest(f"{name}: the page takes clicks alone, on the clip that is open; use the command line")
     if "click_coordinates" not in inputs:
         raise InvalidRequest("click_coordinates: there is no click yet")
     return inputs

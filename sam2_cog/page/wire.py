@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +20,22 @@ ABSENT, LEAST_SURE, SUREST = 1, 2, 255
 """A lane of the timeline has a byte a frame: 0 not tracked, 1 not there, 2 to 255 there with a score of 0 to 1."""
 
 
+CLICKS = tuple(item.name for item in fields(Request) if item.name.startswith("click_"))
+NOT_HERE = ("video", "masks", "mask_frames")
+"""Inputs that name files: the page works with clicks, on the one clip that is open."""
+
+
 def facts_json(model: str) -> Json:
-    """What does not depend on the clip: the inputs with their defaults and bounds, the colours, and how
-    the name of a result ends: for each format without and with `separate_objects`."""
-    others = [item for item in fields(Request) if item.name != "video" and not item.name.startswith("click_")]
+    """What does not depend on the clip: the inputs with their defaults and bounds, and the colours.
+
+    `suffixes`: how the name of a result ends, for each format without and with `separate_objects`.
+    """
+    others = [item for item in fields(Request) if item.name not in (*CLICKS, *NOT_HERE)]
     return {
         "model": model,
         "colours": ["#{:02x}{:02x}{:02x}".format(*object_colour(index)) for index in range(COLOURS)],
         "opacity": FILL_OPACITY,
-        "defaults": {item.name: item.default for item in fields(Request) if item.default is not MISSING},
+        "defaults": {name: Request.__dataclass_fields__[name].default for name in CLICKS},
         "suffixes": {name: [_suffix(name, False), _suffix(name, True)] for name in option("output_format").choices},
         "inputs": [{"name": item.name, "default": item.default, **vars(option(item.name))} for item in others],
     }

@@ -232,6 +232,8 @@ def test_a_page_of_a_clip_that_was_open_before_is_told_so(asked: Page) -> None:
         ({"click_coordinates": 5}, "click_coordinates: 5 is not a text"),
         ({"mask_type": "binary"}, "click_coordinates: there is no click yet"),
         ({"click_coordinates": "[1,1]", "no": 1}, "inputs: there is none named 'no'"),
+        ({"click_coordinates": "[1,1]", "masks": "/etc/passwd"}, "masks: the page takes clicks alone"),
+        ({"click_coordinates": "[1,1]", "video": "/etc/passwd"}, "video: the page takes clicks alone"),
     ],
 )
 @pytest.mark.parametrize("path", ["preview", "track", "write", "read"])
@@ -271,6 +273,16 @@ def test_typed_strings_come_back_as_clicks(asked: Page) -> None:
         ("a", 5, (40.5, 9), 1, True),
         ("b", 2, (5, 5, 30, 30), 1, False),
     ]
+
+
+def test_the_form_has_every_input_that_is_no_click_and_no_file(asked: Page) -> None:
+    facts = asked.address.ask("GET", "/api/facts").json
+    shown = {entry["name"]: entry["default"] for entry in facts["inputs"]}
+    elsewhere = {"video", "masks", "mask_frames", *facts["defaults"]}
+    assert shown.keys() | elsewhere == Request.__dataclass_fields__.keys()
+    assert all(isinstance(default, str | int | float) for default in shown.values())  # what a form can hold
+    assert Request(Path("a"), **shown) == Request(Path("a"))
+    assert facts["suffixes"].keys() == set(next(e["choices"] for e in facts["inputs"] if e["name"] == "output_format"))
 
 
 # Tracking.

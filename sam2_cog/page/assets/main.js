@@ -308,8 +308,8 @@ class App {
   async read(inputs) {
     const { form } = this.look;
     for (const { name, default: value } of this.facts.inputs) form.set(name, inputs[name] ?? value);
-    const clicks = Object.fromEntries(doc.CLICK_FIELDS.filter((name) => inputs[name]).map((name) => [name, inputs[name]]));
-    const { entries } = await post("/api/read", { clip: this.clip.id, inputs: { ...form.given(), ...clicks } });
+    const { video, ...others } = inputs; // the clip that is open is the one that is meant
+    const { entries } = await post("/api/read", { clip: this.clip.id, inputs: { ...others, ...form.given() } });
     this.editor.change(doc.fromEntries(entries));
   }
 
