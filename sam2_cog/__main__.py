@@ -270,8 +270,9 @@ def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_doors(commands: "argparse._SubParsersAction[_Parser]") -> None:
     from sam2_cog import doors
 
-    for name, door in doors.DOORS.items():
-        parser = commands.add_parser(name, help=door.help, description=door.help)
+    for name in doors.COMMANDS:
+        text = doors.DOORS[name].help
+        parser = commands.add_parser(name, help=text, description=text)
         doors.add_arguments(parser, name)
         _add_model(parser)
         parser.set_defaults(run=partial(_serve, name))

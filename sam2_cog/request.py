@@ -219,11 +219,20 @@ def _path(name: str, value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise InvalidRequest(f"{name}: {_shown(value)} is not a file's path or address")
     path = Path(value)
+    if not _can_be_a_name(path):
+        raise InvalidRequest(f"{name}: {_shown(str(path))} holds a character that no file's name can have")
     if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
         raise InvalidRequest(
             f"{name}: {str(path)[:40]!r}... is too long for a path, and a data URL must begin with 'data:'"
         )
     return path
+
+
+def _can_be_a_name(path: Path) -> bool:
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # a lone surrogate, which can arrive by JSON
+        return False
 
 
 def _text(name: str, value: Any, choices: Sequence[str]) -> str:

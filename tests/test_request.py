@@ -167,7 +167,9 @@ def test_whole_numbers_may_come_as_floats() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("value", ["", 5, ["clip.mp4"], "A" * 5000, "/".join(["A" * 300] * 3)])
+@pytest.mark.parametrize(
+    "value", ["", 5, ["clip.mp4"], "A" * 5000, "/".join(["A" * 300] * 3), "a\ud800.mp4", "a\0.mp4"]
+)
 def test_files_must_be_paths(name: str, value: object) -> None:
     message = refusal(**{name: value})
     assert message.startswith(f"{name}: ")

@@ -12,7 +12,7 @@ from sam2_cog.masks import FrameMasks, ObjectMask, run_lengths
 from sam2_cog.outputs import suffix_of
 from sam2_cog.painting.render import FILL_OPACITY, object_colour
 from sam2_cog.prompts import ObjectPrompts
-from sam2_cog.request import Request, option
+from sam2_cog.request import FILES, Request, option
 
 COLOURS = 72
 """After so many objects the colours of the result begin anew."""
@@ -21,8 +21,8 @@ ABSENT, LEAST_SURE, SUREST = 1, 2, 255
 
 
 CLICKS = tuple(item.name for item in fields(Request) if item.name.startswith("click_"))
-NOT_HERE = ("video", "masks", "mask_frames")
-"""Inputs that name files: the page works with clicks, on the one clip that is open."""
+NOT_HERE = (*FILES, "mask_frames")
+"""Inputs that name files, and what belongs to them: the page works with clicks, on the one clip that is open."""
 
 
 def facts_json(model: str) -> Json:

@@ -27,7 +27,7 @@ from sam2_cog.page.desk import Desk
 from sam2_cog.page.routes import ASSETS, page_application
 from sam2_cog.page.wire import ABSENT, lane_value
 from sam2_cog.pipeline import segment_video
-from sam2_cog.request import Request
+from sam2_cog.request import FILES, Request
 from sam2_cog.session import Session
 from tests.http_server import Address, Answer, running
 from tests.page.disc import disc_centre, disc_clip
@@ -278,7 +278,7 @@ def test_typed_strings_come_back_as_clicks(asked: Page) -> None:
 def test_the_form_has_every_input_that_is_no_click_and_no_file(asked: Page) -> None:
     facts = asked.address.ask("GET", "/api/facts").json
     shown = {entry["name"]: entry["default"] for entry in facts["inputs"]}
-    elsewhere = {"video", "masks", "mask_frames", *facts["defaults"]}
+    elsewhere = {*FILES, "mask_frames", *facts["defaults"]}
     assert shown.keys() | elsewhere == Request.__dataclass_fields__.keys()
     assert all(isinstance(default, str | int | float) for default in shown.values())  # what a form can hold
     assert Request(Path("a"), **shown) == Request(Path("a"))
