@@ -4,9 +4,8 @@ import argparse
 import logging
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol
 
 from starlette.applications import Starlette
 
@@ -16,40 +15,47 @@ from sam2_cog.http_base import beside, listen, serve, token_for
 from sam2_cog.label_studio.app import Backend
 from sam2_cog.label_studio.videos import LabelStudio
 from sam2_cog.limits import FETCHED_BYTES, FRAME_UPLOAD_BYTES
+from sam2_cog.page.desk import Desk
+from sam2_cog.page.routes import page_application
 from sam2_cog.x_anylabeling.app import RemoteServer
 
 logger = logging.getLogger(__name__)
 
 
-class Server(Protocol):
-    """What stands behind a door."""
-
-    def application(self, token: str | None = None) -> Starlette: ...
-    def close(self) -> None: ...
-
-
 @dataclass(frozen=True)
 class Door:
-    """A command that serves: its usual port, and what stands behind it."""
+    """A command that serves: its usual port, and the application behind it."""
 
     port: int
     help: str
-    make: Callable[[LoadedModel], Server]
+    open: Callable[[LoadedModel, str | None], Starlette]
+    """Of a model and a token; what the application holds is closed with it."""
 
 
-def _label_studio(model: LoadedModel) -> Server:
+def _label_studio(model: LoadedModel, token: str | None) -> Starlette:
     url = os.environ.get("LABEL_STUDIO_URL", "").rstrip("/") or "http://localhost:8080"
-    return Backend(model, LabelStudio(url, os.environ.get("LABEL_STUDIO_API_KEY", "").strip()), FETCHED_BYTES.value)
+    key = os.environ.get("LABEL_STUDIO_API_KEY", "").strip()
+    why = "with" if key else "without a token, for want of"
+    logger.info("label-studio: videos come from %s (LABEL_STUDIO_URL) %s LABEL_STUDIO_API_KEY", url, why)
+    return Backend(model, LabelStudio(url, key), FETCHED_BYTES.value).application(token)
 
 
-def _x_anylabeling(model: LoadedModel) -> Server:
-    return RemoteServer(model, FRAME_UPLOAD_BYTES.value)
+def _x_anylabeling(model: LoadedModel, token: str | None) -> Starlette:
+    return RemoteServer(model, FRAME_UPLOAD_BYTES.value).application(token)
+
+
+def _ui(model: LoadedModel, token: str | None) -> Starlette:
+    return page_application(Desk(lambda: model), model.name, token)
 
 
 DOORS = {
+    "ui": Door(7860, "a page to click in", _ui),
     "label-studio": Door(9090, "serve Label Studio's video projects as their ML backend", _label_studio),
     "x-anylabeling": Door(8000, "serve X-AnyLabeling as its remote server for video", _x_anylabeling),
 }
+
+COMMANDS = ("label-studio", "x-anylabeling")
+"""The doors whose command is made here; `ui` has a clip to open, and a command of its own."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
@@ -76,9 +82,8 @@ def run(name: str, host: str, port: int, others: Sequence[str], model: str | Non
         ports[door] = chosen
     with ExitStack() as stack:
         listeners = {door: stack.enter_context(listen(host, chosen)) for door, chosen in ports.items()}
-        token = token_for(host)
-        loaded = load_model(model)
-        apps = {door: stack.enter_context(closing(DOORS[door].make(loaded))).application(token) for door in listeners}
+        token, loaded = token_for(host), load_model(model)
+        apps = {door: DOORS[door].open(loaded, token) for door in listeners}
         for door, listener in listeners.items():
             logger.info(
                 "%s: http://%s:%d%s", door, host, listener.getsockname()[1], f", token {token}" if token else ""

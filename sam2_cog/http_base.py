@@ -5,6 +5,7 @@ open can reach it through a name of its own (DNS rebinding). One that others rea
 takes orders from a page of another origin: a form or a script there cannot send JSON without asking first.
 """
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -16,8 +17,8 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +31,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -49,6 +50,8 @@ REASON = "x-reason"
 """Within the process only: what `_Connection` writes on the status line in the place of "Bad Request" and the like."""
 TOKEN_VARIABLE = "SAM2_TOKEN"
 TOKEN_COOKIE = "sam2_cog_token"
+SECONDS_BETWEEN_LOOKS = 10
+"""How often it is seen to whether what is open is still used."""
 SECONDS_TO_FINISH = 5
 """How long a server that is told to stop waits for answers that are under way."""
 
@@ -91,6 +94,30 @@ def application(
     return Starlette(routes=routes, middleware=guard, exception_handlers=sentences, lifespan=lifespan)
 
 
+def owning(
+    close: Callable[[], None], tend: Callable[[], None] | None = None
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """The lifespan of an application that calls `close` after its last request, and `tend` every few seconds before."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        tending = asyncio.create_task(_repeat(tend)) if tend else None
+        try:
+            yield
+        finally:
+            if tending:
+                tending.cancel()
+            await run_in_threadpool(close)
+
+    return lifespan
+
+
+async def _repeat(tend: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+        await run_in_threadpool(tend)
+
+
 def json_route(path: str, answer: Callable[[Json], Any], max_bytes: int = MAX_JSON_BYTES) -> Route:
     """POST a JSON object to `path`, get what `answer` makes of it as JSON; it runs in a thread of its own."""
 
@@ -99,6 +126,36 @@ def json_route(path: str, answer: Callable[[Json], Any], max_bytes: int = MAX_JS
         return JSONResponse(await run_in_threadpool(answer, body))
 
     return Route(path, endpoint, methods=["POST"])
+
+
+async def stream(
+    events: Generator[str, None, None], media_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer that grows by what a generator yields, which works in a thread.
+
+    What it refuses before the first item is an answer of its own. When nobody listens any more it is closed, as soon as
+    its present step is done.
+    """
+    first, step = await run_in_threadpool(next, events, None), threading.Lock()
+
+    def following() -> str | None:
+        with step:
+            return next(events, None)
+
+    def close() -> None:
+        with step:
+            events.close()
+
+    async def items() -> AsyncIterator[str]:
+        item = first
+        try:
+            while item is not None:
+                yield item
+                item = await run_in_threadpool(following)
+        finally:
+            asyncio.get_running_loop().run_in_executor(None, close)
+
+    return StreamingResponse(items(), media_type=media_type, headers=headers)
 
 
 async def read_json(request: Request, max_bytes: int = MAX_JSON_BYTES) -> Json:
@@ -205,7 +262,10 @@ class Guard:
             return
         headers = Headers(scope=scope)
         refusal = _wrong_origin(headers) or self._wrong_host(headers) or self._wrong_token(scope, headers)
-        await (refusal or self._app)(scope, receive, send)
+        try:
+            await (refusal or self._app)(scope, receive, send)
+        except asyncio.CancelledError:  # the server stops, and has waited long enough: no fault to be logged
+            logger.warning("%s was not finished, because the server was stopped", scope["path"])
 
     def _wrong_host(self, headers: Headers) -> Response | None:
         if self._token is not None or is_loopback(_host_name(headers.get("host", ""))):

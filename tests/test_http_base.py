@@ -6,16 +6,20 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from sam2_cog import http_base
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.http_base import TOKEN_COOKIE, application, is_loopback, json_route, listen
+from sam2_cog.http_base import TOKEN_COOKIE, application, is_loopback, json_route, listen, stream
 from tests.http_server import Address, running
 
 TOKEN = "a-token"
@@ -145,6 +149,61 @@ def test_the_status_line_holds_any_sentence(local: Address) -> None:
 def test_what_is_not_there_is_one_sentence_too(local: Address) -> None:
     assert (local.ask("GET", "/no").status, local.ask("GET", "/no").json) == (404, {"error": "Not Found"})
     assert local.ask("GET", "/echo").status == 405
+
+
+class Count:
+    """A stream of numbers, one each 10 ms, which knows whether it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def numbers(self) -> Generator[str, None, None]:
+        try:
+            for number in range(10_000):
+                yield f"{number}\n"
+                time.sleep(0.01)
+        finally:
+            self.closed.set()
+
+    async def endpoint(self, request: Request) -> Response:
+        return await stream(self.numbers(), "text/plain")
+
+
+def test_a_stream_ends_when_nobody_listens_any_more() -> None:
+    count = Count()
+    with running(application([Route("/count", count.endpoint)])) as address:
+        with socket.create_connection(("127.0.0.1", address.port)) as client:
+            client.sendall(b"GET /count HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while b"3" not in client.recv(1000):
+                pass
+            assert not count.closed.is_set()
+        assert count.closed.wait(20)
+
+
+def test_a_server_that_stops_breaks_a_stream_off_without_a_trace(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_base, "SECONDS_TO_FINISH", 0.1)
+    count = Count()
+    with running(application([Route("/count", count.endpoint)])) as address:
+        client = socket.create_connection(("127.0.0.1", address.port))
+        client.sendall(b"GET /count HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(1000)
+    client.close()
+    assert count.closed.wait(20)
+    assert "/count was not finished, because the server was stopped" in caplog.text and "Traceback" not in caplog.text
+
+
+def test_what_a_stream_refuses_at_once_is_an_answer_of_its_own() -> None:
+    def refuse() -> Generator[str, None, None]:
+        raise InvalidRequest("frame: there is none")
+        yield ""
+
+    async def endpoint(request: Request) -> Response:
+        return await stream(refuse(), "text/plain")
+
+    with running(application([Route("/refuse", endpoint)])) as address:
+        assert address.ask("GET", "/refuse").json == {"error": "frame: there is none"}
 
 
 def test_a_port_that_is_taken_is_refused_in_one_sentence() -> None:

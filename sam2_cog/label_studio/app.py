@@ -6,13 +6,14 @@ from concurrent.futures import Future
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sam2_cog import __version__
 from sam2_cog.engine.model import LoadedModel
-from sam2_cog.http_base import Json, application, json_route, read_json
+from sam2_cog.http_base import Json, application, json_route, owning, read_json
 from sam2_cog.label_studio.answers import Answer, read_tasks
 from sam2_cog.label_studio.config import read_config
 from sam2_cog.label_studio.tracks import Found, Tracks
@@ -25,7 +26,7 @@ WAIT_SECONDS = 90.0
 
 
 class Backend:
-    """Answers for any number of projects; holds the videos and tracks until `close`."""
+    """Answers for any number of projects; holds the videos and tracks until the application ends."""
 
     def __init__(self, model: LoadedModel, studio: LabelStudio, video_bytes: int, wait: float = WAIT_SECONDS) -> None:
         self.version = f"sam2-cog-{__version__}-{model.name}"
@@ -46,10 +47,10 @@ class Backend:
                 json_route("/setup", self._setup, MAX_BODY_BYTES),
             ],
             token,
+            owning(self._close),
         )
 
-    def close(self) -> None:
-        """Stop the work and remove the videos."""
+    def _close(self) -> None:
         self._videos.stop()
         self._tracks.close()
         self._videos.close()
@@ -62,7 +63,10 @@ class Backend:
     async def _predict(self, request: Request) -> Response:
         """Track the regions that the editor sent (one task), or those of each task's newest annotation."""
         answers = await run_in_threadpool(self._begin, await read_json(request, MAX_BODY_BYTES))
-        await _settled([future for answer in answers for future in answer.futures], self._wait)
+        try:
+            await _settled([future for answer in answers for future in answer.futures], self._wait)
+        except asyncio.CancelledError:  # the server stops, which does not wait for long work
+            raise HTTPException(503, "the backend was stopped: ask again when it runs") from None
         return JSONResponse({"results": await run_in_threadpool(lambda: [self._entry(one) for one in answers])})
 
     def _begin(self, body: Json) -> list[Answer]:

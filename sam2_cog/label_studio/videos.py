@@ -43,12 +43,16 @@ class LabelStudio:
             )
         return address
 
+    def is_own(self, address: str) -> bool:
+        """Whether an address is on this server."""
+        return _origin(address) == _origin(self.url)
+
     def headers(self, address: str) -> dict[str, str]:
         """What to show to the server of `address`: the token to Label Studio's own, nothing to any other.
 
         A personal access token is a JWT (two dots) that only fetches another one, which lives for five minutes.
         """
-        if not self.token or _origin(address) != _origin(self.url):
+        if not self.token or not self.is_own(address):
             return {}
         if self.token.count(".") != 2:
             return {"Authorization": f"Token {self.token}"}
@@ -120,7 +124,9 @@ class VideoCache:
                             raise UnreadableVideo(f"video: {path.name} is larger than {self._budget} bytes")
             part.rename(path)
         except requests.RequestException as error:
-            raise UnreadableVideo(f"video: {path.name} cannot be fetched, {_cause(error)}") from None
+            found = f"video: {path.name} cannot be fetched, {urlsplit(address).netloc} {_cause(error)}"
+            hint = ": LABEL_STUDIO_URL must be Label Studio's address as this machine reaches it"
+            raise UnreadableVideo(found + hint * self._studio.is_own(address)) from None
         finally:
             part.unlink(missing_ok=True)
 
@@ -130,7 +136,7 @@ class VideoCache:
         found = (
             f"video: {name} cannot be fetched, {urlsplit(address).netloc} answers {answer.status_code} {answer.reason}"
         )
-        if answer.status_code in (401, 403) and _origin(address) == _origin(self._studio.url):
+        if answer.status_code in (401, 403) and self._studio.is_own(address):
             found += ": set LABEL_STUDIO_API_KEY to a token of Label Studio that may read this project"
         raise UnreadableVideo(found)
 
@@ -166,9 +172,9 @@ def _size(path: Path) -> int:
 
 
 def _cause(error: requests.RequestException) -> str:
-    """A library's exception in words, without addresses of objects."""
+    """A library's exception in words, to go on after the server's name."""
     if isinstance(error, requests.Timeout):
-        return "its server does not answer in time"
+        return "does not answer in time"
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        return "its server cannot be reached, or broke off"
-    return type(error).__name__
+        return "cannot be reached, or broke off"
+    return f"is the wrong address ({type(error).__name__})"

@@ -1,31 +1,28 @@
 """The addresses of the page: files, the clip, and what is asked about it. Everything else is `Desk` and `OpenClip`."""
 
-import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from sam2_cog import limits
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.http_base import TOKEN_COOKIE, Json, application, json_route, read_json
+from sam2_cog.http_base import TOKEN_COOKIE, Json, application, json_route, owning, read_json, stream
 from sam2_cog.page.desk import Desk
 from sam2_cog.page.wire import facts_json
 
 logger = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).parent / "assets"
-SECONDS_BETWEEN_LOOKS = 10
-"""How often it is seen to whether the clip is still used."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -36,22 +33,8 @@ POLICY = (
 def page_application(desk: Desk, model_name: str, token: str | None = None) -> Starlette:
     """The page and its routes; the desk is closed with it."""
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        tending = asyncio.create_task(_tend(desk))
-        try:
-            yield
-        finally:
-            tending.cancel()
-            await run_in_threadpool(desk.close)
-
-    return application([*_files(), *_questions(desk, model_name), *_work(desk)], token, lifespan)
-
-
-async def _tend(desk: Desk) -> None:
-    while True:
-        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-        await run_in_threadpool(desk.tend)
+    routes = [*_files(), *_questions(desk, model_name), *_work(desk)]
+    return application(routes, token, owning(desk.close, desk.tend))
 
 
 def _files() -> list[BaseRoute]:
@@ -146,20 +129,15 @@ async def _receive(request: Request, path: Path) -> None:
 
 async def _stream(begin: Callable[[], Generator[Json, None, None]]) -> Response:
     """Events as lines of JSON. What is refused before the first one is an answer of its own, and no stream."""
-    events = begin()
-    first = await run_in_threadpool(next, events, None)
+    return await stream(_lines(begin()), "application/x-ndjson", _FRESH)
 
-    async def lines() -> AsyncIterator[bytes]:
-        event = first
-        try:
-            while event is not None:
-                yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
-                event = await run_in_threadpool(_next, events)
-        finally:
-            # whoever listened may have gone: then the work stops, which can take as long as a frame does
-            asyncio.get_running_loop().run_in_executor(None, events.close)
 
-    return StreamingResponse(lines(), media_type="application/x-ndjson", headers=_FRESH)
+def _lines(events: Generator[Json, None, None]) -> Generator[str, None, None]:
+    with closing(events):
+        event = next(events, None)
+        while event is not None:
+            yield json.dumps(event, separators=(",", ":")) + "\n"
+            event = _next(events)
 
 
 def _next(events: Generator[Json, None, None]) -> Json | None:

@@ -4,20 +4,20 @@ The client shows nothing of a refusal but its status line, and never looks at `s
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Any
 
-import anyio
 from starlette.applications import Starlette
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.http_base import application, json_route, read_json
+from sam2_cog.http_base import application, json_route, owning, read_json, stream
 from sam2_cog.x_anylabeling.clips import Clips, OpenClip
 from sam2_cog.x_anylabeling.shapes import Json, read_prompt, shapes, tolerance
 
@@ -35,7 +35,7 @@ WIDGETS: list[Json] = [
 
 
 class RemoteServer:
-    """Answers any number of clients; holds their clips until `close`."""
+    """Answers any number of clients; holds their clips until the application ends."""
 
     def __init__(self, model: LoadedModel, upload_bytes: int) -> None:
         self._model_name = model.name
@@ -55,11 +55,8 @@ class RemoteServer:
                 json_route("/v1/predict", _successful(self.predict), self._upload_bytes),
             ],
             token,
+            owning(self._clips.close, self._clips.tend),
         )
-
-    def close(self) -> None:
-        """Close all clips."""
-        self._clips.close_all()
 
     def init(self, body: Json) -> Json:
         """Take all frames of a clip in."""
@@ -96,7 +93,7 @@ class RemoteServer:
         return JSONResponse({"success": True, "data": {MODEL_ID: model}})
 
     async def _cleanup(self, request: Request) -> Response:
-        await run_in_threadpool(self._clips.close, request.path_params["name"])
+        await run_in_threadpool(self._clips.cleanup, request.path_params["name"])
         return JSONResponse({"success": True, "data": {}})
 
     async def _propagate(self, request: Request) -> Response:
@@ -106,34 +103,29 @@ class RemoteServer:
         if not clip.objects:
             raise InvalidRequest("points: there are none yet, click on the object first")
         start, stop = _range(body, clip.session.info.frame_count)
-        if not clip.busy.acquire(blocking=False):
-            raise HTTPException(409, "this video is being tracked already: wait, or cancel that first")
-        return StreamingResponse(_events(clip, start, stop), media_type="text/event-stream")
+        return await stream(_events(clip, start, stop), "text/event-stream")
 
 
-async def _events(clip: OpenClip, start: int, stop: int) -> AsyncIterator[str]:
-    """Track what is not known yet of the frames [start, stop), then tell all; a client that hangs up stops the work."""
-    first, count = clip.objects[0].prompts[0].frame_index, stop - start
-    frames = clip.session.track(clip.objects, "both" if start < first else "forward")
+def _events(clip: OpenClip, start: int, stop: int) -> Generator[str, None, None]:
+    """Track what is not known yet of the frames [start, stop), then tell all."""
+    if not clip.busy.acquire(blocking=False):
+        raise HTTPException(409, "this video is being tracked already: wait, or cancel that first")
+    first, count, done = clip.objects[0].prompts[0].frame_index, stop - start, 0
     try:
         yield _event("started", total_frames=clip.session.info.frame_count, start_frame_index=start)
-        done = 0
-        async for masks in iterate_in_threadpool(frames):
-            if masks.frame_index >= max(stop, first + 1):
-                break
-            if start <= masks.frame_index < stop:
-                done += 1
-                yield _event(
-                    "progress", current_frame=masks.frame_index, total_frames=count, progress=round(done / count, 3)
-                )
+        with closing(clip.session.track(clip.objects, "both" if start < first else "forward")) as frames:
+            for frame in (masks.frame_index for masks in frames):
+                if frame >= max(stop, first + 1):
+                    break
+                if start <= frame < stop:
+                    done += 1
+                    yield _event("progress", current_frame=frame, total_frames=count, progress=round(done / count, 3))
         clip.finished = True
-        yield _event("completed", results=await run_in_threadpool(_results, clip, start, stop))
+        yield _event("completed", results=_results(clip, start, stop))
     except (InvalidRequest, UnreadableVideo, OSError) as error:
         yield _event("error", message=str(error))
     finally:
-        with anyio.CancelScope(shield=True):
-            await run_in_threadpool(frames.close)
-            clip.busy.release()
+        clip.busy.release()
 
 
 def _results(clip: OpenClip, start: int, stop: int) -> dict[str, Json]:

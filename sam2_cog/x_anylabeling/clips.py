@@ -17,12 +17,12 @@ from starlette.exceptions import HTTPException
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.limits import IDLE_SECONDS
 from sam2_cog.prompts import ObjectPrompts
 from sam2_cog.session import Session
 
 MOST_OPEN = 10
-IDLE_SECONDS = 1800.0
-"""As the reference server: the client says when it is done with a clip, unless it was closed without a word."""
+"""As in the reference server."""
 
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 
@@ -71,15 +71,17 @@ class Clips:
 
     def open(self, frames: Sequence[Any]) -> str:
         """Take a clip in; of too many, the one that was used longest ago is closed."""
-        self._expire(MOST_OPEN - 1)
         clip, name = OpenClip(frames, self._model), uuid.uuid4().hex
         with self._lock:
+            idle = [other for other, one in self._open.items() if not one.busy.locked()]
+            surplus = idle[: max(len(self._open) - MOST_OPEN + 1, 0)]
             self._open[name] = clip
+        for other in surplus:
+            self.cleanup(other)
         return name
 
     def get(self, name: Any) -> OpenClip:
         """The clip; HTTPException 404 where there is none of this id."""
-        self._expire(MOST_OPEN)
         with self._lock:
             clip = self._open.get(name) if isinstance(name, str) else None
             if clip is None:
@@ -88,26 +90,25 @@ class Clips:
             self._open.move_to_end(name)
         return clip
 
-    def close(self, name: str) -> None:
+    def cleanup(self, name: str) -> None:
         """Close one clip, if it is open."""
         with self._lock:
             clip = self._open.pop(name, None)
         if clip:
             clip.close()
 
-    def close_all(self) -> None:
+    def tend(self) -> None:
+        """Close the clips that nobody has used for as long as is allowed: their clients went without a word."""
+        late = time.monotonic() - IDLE_SECONDS.value
+        with self._lock:
+            idle = [name for name, clip in self._open.items() if clip.last_used < late and not clip.busy.locked()]
+        for name in idle:
+            self.cleanup(name)
+
+    def close(self) -> None:
         """Close every clip."""
         for name in list(self._open):
-            self.close(name)
-
-    def _expire(self, most: int) -> None:
-        with self._lock:
-            idle = [name for name, clip in self._open.items() if not clip.busy.locked()]
-            late = time.monotonic() - IDLE_SECONDS
-            surplus = idle[: max(len(self._open) - most, 0)]
-            gone = [name for name in idle if name in surplus or self._open[name].last_used < late]
-        for name in gone:
-            self.close(name)
+            self.cleanup(name)
 
 
 def _write_zip(path: Path, frames: Sequence[Any]) -> Path:

@@ -4,17 +4,17 @@ import base64
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from sam2_cog import http_base
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.label_studio.app import Backend
 from sam2_cog.label_studio.regions import STAMP, VOICE
 from sam2_cog.label_studio.videos import LabelStudio
 from tests.clips import numbered_frames, write_clip
-from tests.http_server import Address, running
+from tests.http_server import Address, Answer, running
 from tests.label_studio.editor import CONFIG, Json, key, predict_body, region
 from tests.label_studio.file_server import FileServer, file_server
 
@@ -33,9 +33,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileServer]:
 
 
 @pytest.fixture(scope="module")
-def backend(demo_model: LoadedModel, studio: FileServer) -> Iterator[Backend]:
-    with closing(Backend(demo_model, LabelStudio(studio.url, "key"), 10**8)) as made:
-        yield made
+def backend(demo_model: LoadedModel, studio: FileServer) -> Backend:
+    return Backend(demo_model, LabelStudio(studio.url, "key"), 10**8)
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +76,9 @@ def test_a_config_that_cannot_be_served_is_refused_on_setup(address: Address) ->
     assert refusal.status == 422 and refusal.reason.startswith("the labeling config has no VideoRectangle tag")
 
 
-def test_the_password_is_the_token(backend: Backend) -> None:
+def test_the_password_is_the_token(demo_model: LoadedModel) -> None:
     basic = "Basic " + base64.b64encode(b"anyone:secret").decode()
-    with running(backend.application("secret")) as shared:
+    with running(Backend(demo_model, LabelStudio("http://localhost"), 1).application("secret")) as shared:
         assert shared.ask("GET", "/health").status == 401
         assert shared.ask("GET", "/health", Authorization=basic).status == 200
         assert shared.post("/webhook", {}).status == 401
@@ -169,7 +168,7 @@ def test_health_answers_while_a_video_is_tracked_and_long_work_says_so(
     long = write_clip(tmp_path / "long.mp4", numbered_frames(24, 64, 48))
     studio.files["/data/long.mp4"] = long.read_bytes()
     impatient = Backend(demo_model, LabelStudio(studio.url, "key"), 10**8, wait=0.2)
-    with closing(impatient), running(impatient.application()) as address:
+    with running(impatient.application()) as address:
         told = []
         thread = threading.Thread(target=lambda: told.extend(asked(address, drawn(), video="/data/long.mp4")))
         thread.start()
@@ -184,3 +183,20 @@ def test_health_answers_while_a_video_is_tracked_and_long_work_says_so(
         while "meta" in (answer := asked(address, drawn(), video="/data/long.mp4")[0]):
             assert time.monotonic() < deadline
         assert len(answer["value"]["sequence"]) >= 1 and "score" in answer
+
+
+def test_a_backend_that_is_stopped_says_so_to_who_waits(
+    demo_model: LoadedModel, studio: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_base, "SECONDS_TO_FINISH", 0.1)
+    long = write_clip(tmp_path / "stopped.mp4", numbered_frames(60, 64, 48))
+    studio.files["/data/stopped.mp4"] = long.read_bytes()
+    answers: list[Answer] = []
+    with running(Backend(demo_model, LabelStudio(studio.url, "key"), 10**8).application()) as address:
+        body = predict_body("/data/stopped.mp4", [drawn()])
+        asking = threading.Thread(target=lambda: answers.append(address.post("/predict", body)))
+        asking.start()
+        while ("/data/stopped.mp4", "Token key") not in studio.asked:
+            time.sleep(0.01)
+    asking.join()
+    assert (answers[0].status, answers[0].reason) == (503, "the backend was stopped: ask again when it runs")

@@ -77,8 +77,10 @@ def test_what_cannot_be_fetched_is_told_and_leaves_nothing(studio: FileServer) -
         UnreadableVideo, match=r"^video: no\.mp4 cannot be fetched, 127\.0\.0\.1:\d+ answers 404 Not Found$"
     ):
         read(videos, studio.url + "/no.mp4")
-    with pytest.raises(UnreadableVideo, match="its server cannot be reached"):
+    with pytest.raises(UnreadableVideo, match=r"127\.0\.0\.1:9 cannot be reached, or broke off$"):
         read(videos, "http://127.0.0.1:9/a.mp4")
+    with pytest.raises(UnreadableVideo, match="reached, or broke off: LABEL_STUDIO_URL must be Label Studio's address"):
+        read(VideoCache(LabelStudio("http://127.0.0.1:9"), 4), "http://127.0.0.1:9/a.mp4")
     with pytest.raises(UnreadableVideo, match="larger than 4 bytes"):
         read(videos, studio.url + PATH)
     studio.breaks_off = True

@@ -4,7 +4,6 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
@@ -20,9 +19,8 @@ MIDDLE = [(0.5, 0.5)]
 
 
 @pytest.fixture(scope="module")
-def server(demo_model: LoadedModel) -> Iterator[RemoteServer]:
-    with closing(RemoteServer(demo_model, 10**6)) as made:
-        yield made
+def server(demo_model: LoadedModel) -> RemoteServer:
+    return RemoteServer(demo_model, 10**6)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +44,8 @@ def test_the_small_routes(address: Address) -> None:
     assert address.post("/v1/predict", body).json == {"success": True, "data": {"shapes": [], "description": ""}}
 
 
-def test_the_key_is_the_header_token(server: RemoteServer) -> None:
-    with running(server.application("key")) as shared:
+def test_the_key_is_the_header_token(demo_model: LoadedModel) -> None:
+    with running(RemoteServer(demo_model, 1).application("key")) as shared:
         assert shared.ask("GET", "/v1/models", Token="key").status == 200
         refusal = shared.ask("GET", "/v1/models", Token="wrong")
         assert refusal.status == 401 and refusal.reason.startswith("this server asks for the token")

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.limits import IDLE_SECONDS
 from sam2_cog.x_anylabeling import clips as module
 from sam2_cog.x_anylabeling.clips import Clips
 from sam2_cog.x_anylabeling.shapes import read_prompt
@@ -24,17 +25,9 @@ FRAMES = init_body(numbered_frames(2, 64, 48))["frames"]
 @pytest.fixture
 def clips(demo_model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clips]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with closing(_Closing(Clips(demo_model))) as made:
-        yield made.clips
+    with closing(Clips(demo_model)) as made:
+        yield made
     assert list(tmp_path.iterdir()) == []
-
-
-class _Closing:
-    def __init__(self, clips: Clips) -> None:
-        self.clips = clips
-
-    def close(self) -> None:
-        self.clips.close_all()
 
 
 def test_frames_become_a_clip_of_their_size(clips: Clips) -> None:
@@ -75,13 +68,15 @@ def test_of_too_many_the_one_used_longest_ago_is_closed(clips: Clips, monkeypatc
 
 
 def test_idle_ones_are_closed_but_none_that_is_tracked(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
-    idle, busy = clips.open(FRAMES), clips.open(FRAMES)
-    clip = clips.get(busy)
-    monkeypatch.setattr(module, "IDLE_SECONDS", -1.0)
-    with clip.busy, pytest.raises(HTTPException):
+    monkeypatch.setenv(IDLE_SECONDS.variable, "60")
+    idle, busy, used = (clips.open(FRAMES) for _ in range(3))
+    for name in (idle, busy):
+        clips.get(name).last_used -= 61
+    with clips._open[busy].busy:
+        clips.tend()
+    assert clips.get(busy) and clips.get(used)
+    with pytest.raises(HTTPException, match="no longer open"):
         clips.get(idle)
-    monkeypatch.undo()
-    assert clips.get(busy) is clip
 
 
 def test_after_a_finished_track_other_clicks_are_the_next_object(clips: Clips) -> None:

@@ -340,9 +340,13 @@ class App {
     }
   }
 
+  /** Several calls may learn of it at once: the first one opens the clip, the others wait with it. */
   #openAgain() {
-    this.opened = false;
-    return (this.opening ??= this.follow().finally(() => (this.opening = null)));
+    if (!this.opening) {
+      this.opened = false;
+      this.opening = this.follow().finally(() => (this.opening = null));
+    }
+    return this.opening;
   }
 
   say(refusal) {
