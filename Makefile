@@ -62,6 +62,7 @@ bench: .venv/installed-dev ## Measure memory, many objects and speed beside the 
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.objects
 	$(BIN)/python -m benchmarks.tracker
+	$(BIN)/python -m benchmarks.outputs
 
 fuzz: .venv/installed-dev ## Try 100,000 random requests and 2,000 damaged files, new ones each time: an hour
 	FUZZ_STRINGS=100000 FUZZ_FILES=2000 $(BIN)/python -m pytest tests/fuzz
