@@ -338,7 +338,14 @@ def test_manifest_says_what_was_found_where(plain: VideoInfo, tmp_path: Path) ->
         manifest = json.loads(archive.read("manifest.json"))
     assert manifest["model"] == "demo" and manifest["request"] == {"output_quality": 80}
     assert manifest["versions"]["sam2-cog"] == __version__ and manifest["versions"]["ffmpeg"][0].isdigit()
-    clicked = {"frame": 3, "correction": False, "points": [[1.5, 2.0]], "labels": [1], "box": [0, 0, 9, 9]}
+    clicked = {
+        "frame": 3,
+        "correction": False,
+        "points": [[1.5, 2.0]],
+        "labels": [1],
+        "box": [0, 0, 9, 9],
+        "mask_area": None,
+    }
     assert manifest["video"] == {
         "name": "clip é.mkv",
         "width": 65,
