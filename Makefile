@@ -18,7 +18,7 @@ curl -s http://localhost:$(PORT)/predictions -H 'Content-Type: application/json'
 endef
 export CURL
 
-.PHONY: help demo ui test test-integrations test-wheel serve weights bench lint train-demo chromium system
+.PHONY: help demo ui test test-debian test-ffmpeg test-integrations test-wheel serve weights bench lint train-demo chromium system
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -38,6 +38,12 @@ ui: .venv/installed ## Open the page to click in: make ui [VIDEO=clip.mp4] [MODE
 test: .venv/installed-dev ## Run the tests
 	$(BIN)/python -m pytest
 
+test-debian: ## Run the demo and the tests in a fresh Debian, as root: make test-debian [SUITE=trixie]
+	tools/test_debian.sh $(or $(SUITE),trixie)
+
+test-ffmpeg: .venv/installed-dev ## Run tests with the ffmpeg of another Debian, as root: make test-ffmpeg [SUITE=bullseye]
+	tools/test_debian.sh $(or $(SUITE),bullseye) ffmpeg
+
 test-integrations: .venv/installed-dev $(PEERS:%=.integrations/%/installed) | chromium ## Run the real Label Studio and X-AnyLabeling against this
 	$(BIN)/python -m pytest tests/integrations
 
@@ -56,6 +62,7 @@ bench: .venv/installed-dev ## Measure memory, many objects and speed beside the 
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.objects
 	$(BIN)/python -m benchmarks.tracker
+	$(BIN)/python -m benchmarks.outputs
 
 fuzz: .venv/installed-dev ## Try 100,000 random requests and 2,000 damaged files, new ones each time: an hour
 	FUZZ_STRINGS=100000 FUZZ_FILES=2000 $(BIN)/python -m pytest tests/fuzz

@@ -1,7 +1,7 @@
 """How quickly does the page answer? `python -m benchmarks.page`, in headless Chromium on the sample.
 
-Times are taken inside the page: from the mouse button or the key to the picture on the canvas. The first column beside
-them is the part that cannot be saved, the same preview asked of the session in Python. With `--long` it makes a clip of
+Times are taken inside the page: from the mouse button or the key to the picture on the canvas. Above them
+stands the part that cannot be saved: the same preview asked of the session in Python. With `--long` it makes a clip of
 ten minutes at 1080p first, and takes the time from the address to its first frame.
 """
 
@@ -98,6 +98,7 @@ def _click(user: User, index: int) -> float:
 
 
 def _taken(user: User, what: str, act: Callable[[], None]) -> float:
+    user.settle()
     user.page.evaluate("() => (window.taken.length = 0)")
     act()
     user.wait("what => window.taken.some(([name]) => name === what)", what)

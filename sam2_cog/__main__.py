@@ -80,10 +80,11 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _segment(arguments: argparse.Namespace) -> None:
-    from sam2_cog.request import Request
+    from sam2_cog.request import FILES, Request
 
     inputs = {item.name: getattr(arguments, item.name) for item in fields(Request)}
-    request = Request(**inputs | {"video": _local_path("video", arguments.video)})
+    files = {name: _local_path(name, inputs[name]) for name in FILES if inputs[name]}
+    request = Request(**inputs | files)
     output = _local_path("output", arguments.output)
     report = None if arguments.report is None else _local_path("report", arguments.report)
 
@@ -195,7 +196,7 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
         parser.add_argument(
             "--" + item.name.replace("_", "-"),
             default=item.default,
-            type=str if limits.choices else Path if item.default is None else item.type,
+            type=str if limits.choices or item.default is None else item.type,
             choices=limits.choices or None,
             metavar=None if limits.choices else _METAVARS.get(type(item.default), "N"),
             help=limits.description.replace("%", "%%") + default,

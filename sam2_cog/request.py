@@ -9,6 +9,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from sam2_cog.click_lists import POINTS_EXAMPLE
 from sam2_cog.errors import InvalidRequest, quoted, shortened
 
 MaskType = Literal["binary", "highlighted", "greenscreen", "cutout", "probability"]
@@ -154,6 +155,11 @@ class Request:
         for item in fields(self):
             value = _checked(item.name, getattr(self, item.name), item.default, option(item.name))
             object.__setattr__(self, item.name, value)
+        if not (self.click_coordinates.strip() or self.masks or self.boxes):
+            raise InvalidRequest(
+                f"click_coordinates: there is no point, but at least one is needed, such as {POINTS_EXAMPLE}, "
+                "or else masks or boxes"
+            )
         if self.mask_frames.strip() and self.masks is None:
             raise InvalidRequest(f"mask_frames: {quoted(self.mask_frames)} chooses among masks, but there are no masks")
         if 0 < self.video_fps < SLOWEST_FPS:

@@ -18,7 +18,7 @@ ALLOWED = {
     "value_lists": set(),
     "click_lists": {"errors", "limits", "value_lists"},
     "prompts": {"errors", "limits", "masks", "click_lists"},
-    "request": {"errors", "limits", "prompts"},
+    "request": {"errors", "limits", "prompts", "click_lists"},
     "media": {"errors", "limits"},
     "mask_files": {"errors", "limits", "masks", "click_lists", "prompts", "media"},
     "box_files": {"errors", "limits", "click_lists", "prompts"},

@@ -261,6 +261,8 @@ def test_an_address_is_refused_with_the_way_out(
     rest += "fetch it first, for example with 'curl -LO ADDRESS'"
     assert refusal(capsys, "segment", address, *CLICK, "--output", tmp_path / "out.mp4") == f"video: {rest}"
     assert refusal(capsys, "segment", small_clip, *CLICK, "--output", address) == f"output: {rest}"
+    given = ("--masks", address, "--output", tmp_path / "out.mp4")
+    assert refusal(capsys, "segment", small_clip, *given) == f"masks: {rest}"
 
 
 def test_what_a_user_should_know_follows_the_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

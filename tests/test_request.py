@@ -181,6 +181,12 @@ def test_the_inputs_are_told_without_the_places_of_files() -> None:
     assert request().inputs["masks"] is None and "video" not in request().inputs
 
 
+def test_without_clicks_masks_and_boxes_there_is_nothing_to_follow() -> None:
+    for text in ("", " \n"):
+        assert refusal(click_coordinates=text).startswith("click_coordinates: there is no point, but at least one is")
+        assert request(click_coordinates=text, boxes="b.csv") and request(click_coordinates=text, masks="m.zip")
+
+
 def test_masks_may_be_missing_but_not_a_video_and_frames_choose_among_masks_only() -> None:
     assert request(masks=None).masks is None and request(masks="m.zip", mask_frames="3").masks == Path("m.zip")
     assert refusal(video=None).startswith("video: None is not a file's path")

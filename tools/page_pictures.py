@@ -15,7 +15,6 @@ from tests.page.browser import User, chromium
 ROOT = Path(__file__).parent.parent
 SAMPLE = Path("samples/two_birds.mp4")
 SIZE: ViewportSize = {"width": 1280, "height": 720}
-COLOURS = 256
 
 
 def main() -> None:
@@ -61,10 +60,9 @@ def _correct(user: User) -> None:
 
 
 def _take(user: User, path: Path) -> None:
-    """A PNG of at most 256 colours, which on a drawn picture nobody sees."""
     user.page.wait_for_timeout(500)
     user.page.screenshot(path=str(path))
-    Image.open(path).convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT).save(path, optimize=True)
+    Image.open(path).convert("RGB").save(path, optimize=True)
     print(f"{path}: {path.stat().st_size // 1000} kB")
 
 

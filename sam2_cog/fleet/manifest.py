@@ -16,7 +16,7 @@ from typing import Any
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.outputs import suffix_of
 from sam2_cog.outputs.folder_names import safe_names
-from sam2_cog.request import Request
+from sam2_cog.request import FILES, Request
 
 INPUTS = {item.name: item for item in fields(Request)}
 
@@ -59,7 +59,7 @@ def read_manifest(path: Path) -> tuple[Job, ...]:
         raise InvalidRequest(f"manifest: {path.name!r} cannot be read: {error}") from None
     if not rows:
         raise InvalidRequest(f"manifest: {path.name!r} has no row, but at least one is needed")
-    requests = [_request(number, row) for number, row in enumerate(rows, 1)]
+    requests = [_request(number, row, path.parent) for number, row in enumerate(rows, 1)]
     names = [_name(row, request) for row, request in zip(rows, requests, strict=True)]
     _check_distinct(names)
     return tuple(
@@ -102,7 +102,7 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
 }
 
 
-def _request(number: int, row: Row) -> Request:
+def _request(number: int, row: Row, folder: Path) -> Request:
     unknown = [name for name in row if name != "id" and name not in INPUTS]
     if unknown:
         shown = "a cell beyond the last column" if unknown[0] == "" else f"a column {unknown[0]!r}"
@@ -111,6 +111,9 @@ def _request(number: int, row: Row) -> Request:
     missing = [name for name, item in INPUTS.items() if item.default is MISSING and name not in given]
     if missing:
         raise InvalidRequest(f"manifest: row {number} has no {missing[0]}")
+    for name in FILES:
+        if name != "video" and name in given:  # as the video is, which is fetched first: see _source
+            given[name] = folder / Path(str(given[name])).expanduser()
     try:
         return Request(**given)
     except InvalidRequest as error:

@@ -11,12 +11,14 @@ import logging
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import accumulate, islice
 from math import ceil
 from pathlib import Path
+from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import ffmpeg
 import numpy as np
@@ -26,12 +28,16 @@ from sam2_cog.media import stream_header
 from sam2_cog.media.ffmpeg_run import SOURCE, ffprobe, input_options, passthrough, reason, running
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, sentence, unreadable
 from sam2_cog.media.frame_times import FrameTimes, put_right
+from sam2_cog.media.indexed_copy import IndexedCopy, copy_stream
 from sam2_cog.media.scan import excess_of_clip, scan_frames
 
 _log = logging.getLogger(__name__)
 
 _SEEKABLE = ("mov", "matroska")  # containers with an index of exact time stamps
 _JUMPING = ("mpegts", "mpeg")  # containers whose clock may jump, so that files can be joined by `cat`
+_MOST_IN_VAIN = (
+    64  # frames decoded only to be passed over, before a clip without an index is copied into one that has it
+)
 _SCALER = "bicubic+accurate_rnd+full_chroma_int"  # right to half a level; swscale's quick path is off by up to 3
 
 
@@ -62,6 +68,7 @@ class VideoInfo:
     full_range: bool = False
     pixel_aspect: Fraction = Fraction(1)  # width to height of a pixel when displayed
     uniform: bool = True  # size and colours never change within the stream
+    orderly: bool = True  # it decoded without a complaint, and its time stamps are in order as they are
     clock_start: int = 0  # ticks
     clock_shifts: tuple[int, ...] = ()  # ticks to add to the file's clock from its k-th jump on, see frame_times.py
     notes: tuple[str, ...] = ()  # what of the file does not come through as it is, as sentences
@@ -79,6 +86,10 @@ class Frame:
     index: int
     time_seconds: float
     image: np.ndarray
+
+
+_copies: WeakKeyDictionary[VideoInfo, IndexedCopy | None] = WeakKeyDictionary()  # they live as long as the clip's info
+_copying = Lock()
 
 
 def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: bool = False) -> VideoInfo:
@@ -170,7 +181,8 @@ def _probe_video(path: Path, first_only: bool) -> VideoInfo:
     nominal = stream_header.nominal_rate(stream)
     times = put_right(scan.stamps, time_base, nominal, may_jump=format_name in _JUMPING)
     turn, size = stream_header.rotation(stream), (int(stream["width"]), int(stream["height"]))
-    seekable = not times.wrong and scan.uniform and scan.sound and format_name in _SEEKABLE
+    orderly = scan.sound and not times.wrong and not times.shifts
+    seekable = orderly and scan.uniform and format_name in _SEEKABLE
     start = _clock_start(int(times.pts[0]), time_base, streams)
     return VideoInfo(
         path=path,
@@ -193,6 +205,7 @@ def _probe_video(path: Path, first_only: bool) -> VideoInfo:
         full_range=stream.get("color_range") == "pc",
         pixel_aspect=stream_header.pixel_aspect(stream),
         uniform=scan.uniform,
+        orderly=orderly,
         clock_start=start,
         clock_shifts=times.shifts,
         notes=(*scan.notes, *_mends(path, times), *stream_header.notes(path, stream)),
@@ -231,6 +244,8 @@ def describe(path: Path, *options: str) -> tuple[list[dict[str, Any]], str]:
 
 def _decode(info: VideoInfo, start: int, stop: int) -> Generator[np.ndarray, None, None]:
     """Decode from the last frame before `start` where that is possible, else from the beginning of the file."""
+    if start > _MOST_IN_VAIN and not len(info.seek_points) and info.uniform and info.orderly:
+        info = _indexed(info)
     position = bisect_right(info.seek_points, start) - 1
     anchor = int(info.seek_points[position]) if position >= 0 else 0
     if anchor > 0:
@@ -245,6 +260,25 @@ def _decode(info: VideoInfo, start: int, stop: int) -> Generator[np.ndarray, Non
         yield from _run(info, start, stop, 0)
     else:  # where the picture changes, ffmpeg begins to count anew
         yield from islice(_run(info, 0, stop, 0), start, None)
+
+
+def _indexed(info: VideoInfo) -> VideoInfo:
+    """The clip as its indexed copy has it, which is made once; the clip as it is where there can be none."""
+    with _copying:
+        if info not in _copies:
+            _copies[info] = copy_stream(info.path, info.stream_index, info.frame_times)
+        copy = _copies[info]
+    if copy is None:
+        return info
+    return replace(
+        info,
+        path=copy.path,
+        stream_index=0,
+        seek_points=copy.key_frames,
+        time_base=copy.time_base,
+        pts=copy.stamps,
+        clock_start=0,
+    )
 
 
 def _run(info: VideoInfo, start: int, stop: int, anchor: int) -> Generator[np.ndarray, None, None]:

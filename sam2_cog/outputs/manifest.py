@@ -89,6 +89,7 @@ def _prompt(prompt: FramePrompt, correction: bool) -> dict[str, Any]:
         "points": [list(point) for point in prompt.points],
         "labels": list(prompt.labels),
         "box": list(prompt.box) if prompt.box else None,
+        "mask_area": prompt.mask.area if prompt.mask else None,
     }
 
 

@@ -42,7 +42,7 @@ def facts_json(model: str) -> Json:
 
 
 def _suffix(output_format: str, separate_objects: bool) -> str:
-    request = Request(Path("clip"), "", output_format=output_format, separate_objects=separate_objects)
+    request = Request(Path("clip"), "[0,0]", output_format=output_format, separate_objects=separate_objects)
     return suffix_of(request)
 
 

@@ -63,6 +63,13 @@ def test_without_an_id_the_stem_of_the_video_is_the_name(tmp_path: Path) -> None
     assert (dog.name, cat.name, cat.source) == ("dog", "cat", "s3://b/cat.mov")
 
 
+def test_files_beside_the_video_lie_where_the_manifest_lies(tmp_path: Path) -> None:
+    rows = [{"id": "a", "video": "a.mp4", "masks": "m/a.zip"}, {"id": "b", "video": "b.mp4", "boxes": "/data/b.csv"}]
+    first, second = read_manifest(write(tmp_path / "jobs.jsonl", rows))
+    assert (first.request.masks, first.request.boxes) == (tmp_path / "m/a.zip", None)
+    assert second.request.boxes == Path("/data/b.csv")
+
+
 def test_lists_of_json_are_taken_as_the_text_that_they_are(tmp_path: Path) -> None:
     row = {"video": "a.mp4", "click_coordinates": [[1, 2], [3, 4]], "click_object_ids": ["dog", "cat"]}
     (job,) = read_manifest(write(tmp_path / "jobs.jsonl", [row]))
@@ -84,7 +91,7 @@ def test_names_that_a_file_system_takes_for_the_same_get_files_of_their_own(tmp_
         ({"output_quality": 0}, "row 2: output_quality: 0 is not allowed"),
         ({"mask_type": "blue"}, "row 2: mask_type: 'blue' is not allowed"),
         ({"video": ""}, "row 2 has no video"),
-        ({"click_coordinates": None}, "row 2 has no click_coordinates"),
+        ({"click_coordinates": None}, "row 2: click_coordinates: there is no point"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:

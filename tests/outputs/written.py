@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from sam2_cog.masks import FrameMasks, ObjectMask
+from sam2_cog.media.ffmpeg_run import passthrough
 from sam2_cog.media.video import VideoInfo, probe, read_frames
 from sam2_cog.outputs import OutputSpec, output_for
 from tests.clips import CARD, LOSSLESS, write_clip
@@ -98,7 +99,8 @@ def decoded(path: Path) -> list[np.ndarray]:
 def player_frames(path: Path, *decoder: str, pixel_format: str = "rgba") -> np.ndarray:
     """(frames, height, width, channels) as ffmpeg converts them by the tags of the file: an opinion from outside."""
     info = stream(path)
-    command = ["ffmpeg", "-v", "error", *decoder, "-i", str(path), "-f", "rawvideo", "-fps_mode", "passthrough"]
+    every_frame = [word for name, value in passthrough().items() for word in (f"-{name}", value)]
+    command = ["ffmpeg", "-v", "error", *decoder, "-i", str(path), "-f", "rawvideo", *every_frame]
     command += ["-vf", f"scale=flags=accurate_rnd+full_chroma_int+full_chroma_inp,format={pixel_format}", "-"]
     raw = subprocess.run(command, capture_output=True, check=True).stdout
     return np.frombuffer(raw, np.uint8).reshape(-1, info["height"], info["width"], len(pixel_format))

@@ -507,7 +507,7 @@ def test_stop_go_on_and_click_meanwhile(user: User, monkeypatch: pytest.MonkeyPa
     assert user.text("#status").startswith("Stopped after ")
     user.press_for_answer("Control+z")
     begin = len(user_may_go)
-    assert 2 < begin < COUNT
+    assert 0 < begin < COUNT
     user.track()
     assert user_may_go == list(range(COUNT))
     assert user.text("#status").startswith(f"Tracked {COUNT - begin} frames")

@@ -281,7 +281,7 @@ def test_the_form_has_every_input_that_is_no_click_and_no_file(asked: Page) -> N
     elsewhere = {*FILES, "mask_frames", *facts["defaults"]}
     assert shown.keys() | elsewhere == Request.__dataclass_fields__.keys()
     assert all(isinstance(default, str | int | float) for default in shown.values())  # what a form can hold
-    assert Request(Path("a"), **shown) == Request(Path("a"))
+    assert Request(Path("a"), "[1,1]", **shown) == Request(Path("a"), "[1,1]")
     assert facts["suffixes"].keys() == set(next(e["choices"] for e in facts["inputs"] if e["name"] == "output_format"))
 
 

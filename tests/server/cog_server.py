@@ -198,6 +198,8 @@ class Counterpart:
     address: str
     files: dict[str, bytes] = field(default_factory=dict)
     received: list[tuple[str, bytes]] = field(default_factory=list)
+    cut: set[str] = field(default_factory=set)
+    """Of the files, those that break off before their end."""
 
 
 @contextmanager
@@ -209,7 +211,8 @@ def counterpart() -> Iterator[Counterpart]:
         def do_GET(self) -> None:
             found = running.files.get(self.path)
             self.send_response(200 if found is not None else 404)
-            self.send_header("Content-Length", str(len(found or b"")))
+            missing = 100 if self.path in running.cut else 0
+            self.send_header("Content-Length", str(len(found or b"") + missing))
             self.end_headers()
             self.wfile.write(found or b"")
 

@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import signal
 import time
 import zipfile
@@ -168,10 +169,12 @@ def test_results_are_uploaded_under_a_name_of_their_own(
 
 
 def test_a_download_that_fails_or_breaks_off_leaves_nothing(server: Server, client: Counterpart) -> None:
-    client.files["/cut"] = b""
-    status, body = server.predict(f"{client.address}/missing")
-    assert (status, body["status"]) == (200, "failed") and "404" in body["error"]
-    assert "is empty" in refusal(server.predict(f"{client.address}/cut"))
+    client.files |= {"/empty": b"", "/cut": bytes(100_000)}
+    client.cut.add("/cut")
+    for path, words in (("/missing", "404"), ("/cut", "IncompleteRead|bytes")):
+        status, body = server.predict(client.address + path)
+        assert (status, body["status"]) == (200, "failed") and re.search(words, body["error"]), body
+    assert "is empty" in refusal(server.predict(f"{client.address}/empty"))
     server.works()
     assert len(server.left_behind()) == 1  # the result
 

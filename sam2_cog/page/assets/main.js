@@ -14,7 +14,7 @@ import { View } from "./view.js";
 import { Work } from "./work.js";
 
 const $ = (id) => document.getElementById(id);
-const POLL = 150; // milliseconds between two looks while a clip is opening
+const POLL = 60; // milliseconds between two looks while a clip is opening
 const REST = 120; // and of rest on a frame before the network looks at it ahead of a click
 
 class App {
@@ -340,9 +340,13 @@ class App {
     }
   }
 
+  /** Several calls may learn of it at once: the first one opens the clip, the others wait with it. */
   #openAgain() {
-    this.opened = false;
-    return (this.opening ??= this.follow().finally(() => (this.opening = null)));
+    if (!this.opening) {
+      this.opened = false;
+      this.opening = this.follow().finally(() => (this.opening = null));
+    }
+    return this.opening;
   }
 
   say(refusal) {

@@ -3,8 +3,11 @@
 import { outlines } from "./outline.js";
 
 export const VIEWS = { overlay: "Overlay", matte: "Matte", green: "Green", cutout: "Cut-out" };
-const OUTLINE = 2; // CSS pixels
+const OUTLINE = 2; // CSS pixels on a small screen
 const EXACT_FROM = 4; // CSS pixels a frame pixel; below, stairs would only be noise
+
+/** How much larger than on a small screen lines and markers are: they grow with the text. */
+export const unit = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 13;
 
 /** A mask as it travels: `box` [x0,y0,x1,y1] and `runs` row by row within it, background first. */
 export class Mask {
@@ -53,23 +56,23 @@ export class Painter {
     this.size = [width, height];
   }
 
-  /** Draw a scene into a context whose unit is a pixel of the frame; `scale`: CSS pixels a frame pixel. */
-  paint(context, { bitmap, shown, view, opacity, ground }, scale) {
+  /** Draw a scene into a context whose unit is a pixel of the frame; `scale`: CSS pixels a frame pixel; `unit`: see `unit`. */
+  paint(context, { bitmap, shown, view, opacity, ground }, scale, unit) {
     const visible = shown.filter(({ mask }) => !mask.isEmpty);
-    if (view === "overlay") this.#overlay(context, bitmap, visible, opacity, scale);
+    if (view === "overlay") this.#overlay(context, bitmap, visible, opacity, scale, unit);
     else this.#cutOut(context, bitmap, visible, view, view === "green" ? ground : view === "matte" ? "#000000" : squares(context, scale));
   }
 
-  #overlay(context, bitmap, shown, opacity, scale) {
+  #overlay(context, bitmap, shown, opacity, scale, unit) {
     context.drawImage(bitmap, 0, 0, ...this.size);
     context.globalAlpha = opacity;
     for (const { mask, colour } of shown) context.drawImage(mask.cut(colour), mask.box[0], mask.box[1]);
     context.globalAlpha = 1;
     context.lineJoin = "round";
-    context.lineWidth = OUTLINE / scale;
+    context.lineWidth = (OUTLINE * unit) / scale;
     for (const { mask, colour } of shown) {
       context.strokeStyle = colour;
-      context.stroke(scale < EXACT_FROM ? mask.outlines.smooth : mask.outlines.exact);
+      context.stroke(scale < EXACT_FROM * unit ? mask.outlines.smooth : mask.outlines.exact);
     }
   }
 

@@ -38,7 +38,8 @@ export class ObjectList {
 
   /** Rows are kept, so that a name that is being typed keeps its cursor. */
   show() {
-    const { objects } = this.app.editor.doc;
+    const { clip, editor } = this.app;
+    const objects = clip ? editor.doc.objects : [];
     const rows = objects.map((object) => this.rows.get(object.id) ?? this.#row(object.id));
     this.rows = new Map(objects.map((object, index) => [object.id, rows[index]]));
     objects.forEach((object, index) => this.#fill(rows[index], object, index));
@@ -46,6 +47,8 @@ export class ObjectList {
     if (elements.some((element, index) => this.list.children[index] !== element) || this.list.children.length !== elements.length)
       this.list.replaceChildren(...elements);
     this.names.replaceChildren(...objects.map((object) => this.#laneName(object)));
+    if (this.active !== editor.active) this.rows.get(editor.active)?.element.scrollIntoView({ block: "nearest" });
+    this.active = editor.active;
   }
 
   /** Put the cursor into an object's name. */

@@ -1,10 +1,10 @@
 // The canvas: where a frame's pixel is on the screen, what is drawn there, and what the pointer does.
 
-import { Painter } from "./paint.js";
+import { Painter, unit } from "./paint.js";
 
 const HIGHEST_ZOOM = 32;
 const DRAG = 4; // CSS pixels that a pointer moves before a click becomes a box
-const MARKER = 8;
+const MARKER = 8; // CSS pixels on a small screen
 const SMOOTH_UP_TO = 3; // device pixels a frame pixel; above, its pixels are shown as squares
 
 export class Stage {
@@ -233,7 +233,7 @@ export class Stage {
     context.setTransform(density * place.sx, 0, 0, density * place.sy, density * place.ox, density * place.oy);
     context.imageSmoothingEnabled = place.sy * density < SMOOTH_UP_TO;
     context.imageSmoothingQuality = "medium";
-    this.painter.paint(context, this.scene, place.sy);
+    this.painter.paint(context, this.scene, place.sy, unit());
     context.setTransform(density, 0, 0, density, 0, 0);
     this.#drawMarks(context, place);
     this.canvas.dataset.place = [place.ox, place.oy, place.sx, place.sy].join(",");
@@ -244,7 +244,7 @@ export class Stage {
     const at = ([x, y]) => [ox + x * sx, oy + y * sy];
     for (const mark of this.scene.markers) {
       if (mark.at.length === 4) drawBox(context, at(mark.at.slice(0, 2)), at(mark.at.slice(2)), mark.colour);
-      else drawMarker(context, at([mark.at[0] + 0.5, mark.at[1] + 0.5]), mark);
+      else drawMarker(context, at([mark.at[0] + 0.5, mark.at[1] + 0.5]), mark, MARKER * unit());
     }
     const [from, to] = this.drag?.isBox ? [this.drag.from, this.drag.to] : [this.corner, this.cursor];
     if (from && to) {
@@ -259,7 +259,7 @@ export class Stage {
 const boxOf = ([ax, ay], [bx, by]) => [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx) + 1, Math.max(ay, by) + 1];
 
 /** A circle is a prompt, a diamond a correction; plus is foreground, minus background. */
-export function drawMarker(context, [x, y], { label, corrects, colour }, size = MARKER) {
+export function drawMarker(context, [x, y], { label, corrects, colour }, size) {
   const shape = new Path2D();
   if (corrects) {
     const reach = size * 1.25;
@@ -267,20 +267,21 @@ export function drawMarker(context, [x, y], { label, corrects, colour }, size = 
     for (const [dx, dy] of [[1, 0], [0, 1], [-1, 0]]) shape.lineTo(x + dx * reach, y + dy * reach);
     shape.closePath();
   } else shape.arc(x, y, size, 0, 2 * Math.PI);
-  const unit = size / MARKER;
-  context.lineWidth = 4.5 * unit;
+  const scale = size / MARKER;
+  context.lineWidth = 4.5 * scale;
   context.strokeStyle = "#000b";
   context.stroke(shape);
   context.fillStyle = label ? colour : "#14171c";
   context.fill(shape);
-  context.lineWidth = 2 * unit;
+  context.lineWidth = 2 * scale;
   context.strokeStyle = label ? "#ffffff" : colour;
   context.stroke(shape);
   const sign = new Path2D(label ? "M-4 0H4M0-4V4" : "M-4 0H4");
   context.save();
   context.translate(x, y);
-  context.scale(unit, unit);
+  context.scale(scale, scale);
   context.lineCap = "round";
+  context.lineWidth = 2;
   context.strokeStyle = label ? "#0b0d10" : "#ffffff";
   context.stroke(sign);
   context.restore();
@@ -288,7 +289,7 @@ export function drawMarker(context, [x, y], { label, corrects, colour }, size = 
 
 function drawBox(context, [x0, y0], [x1, y1], colour) {
   for (const [width, style] of [[4, "#000a"], [2, colour]]) {
-    context.lineWidth = width;
+    context.lineWidth = width * unit();
     context.strokeStyle = style;
     context.strokeRect(x0, y0, x1 - x0, y1 - y0);
   }

@@ -60,6 +60,7 @@ export class Timeline {
       context.fill();
       if (doc.objects[row]) this.#lane(context, x, doc.objects[row], top, tall);
     }
+    if (!frames) return;
     context.fillStyle = "#ffffff";
     const middle = x(frame + 0.5);
     context.fillRect(middle - 0.75, RULER * rem * 0.55, 1.5, height);
@@ -103,7 +104,7 @@ export class Timeline {
     for (const frame of new Set(clicksOf(doc, object.id).map((click) => click.frame))) {
       const label = Math.max(...clicksOf(doc, object.id, frame).map((click) => click.label));
       const mark = { label, corrects: isCorrection(doc, object.id, frame), colour };
-      drawMarker(context, [x(frame + 0.5), top + tall / 2], mark, Math.min(5.5, tall / 3));
+      drawMarker(context, [x(frame + 0.5), top + tall / 2], mark, tall / 3.2);
     }
   }
 }

@@ -1,0 +1,91 @@
+"""A copy of a stream that decoding can begin in the middle of, for files without an index: MPEG-TS, AVI, FLV and such.
+
+Its packets are copied, not decoded, into a NUT file, which holds what ffmpeg reads, keeps time stamps to the tick and
+ends in an index. The file has no name: it is gone with the object, whatever happens.
+"""
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO
+
+import ffmpeg
+import numpy as np
+
+from sam2_cog import limits
+from sam2_cog.media.ffmpeg_run import SOURCE, ffprobe, input_options, running, start
+
+
+@dataclass(frozen=True)
+class IndexedCopy:
+    """A copied stream, which is the only one of its file."""
+
+    file: IO[bytes]
+    time_base: Fraction  # seconds a tick
+    stamps: np.ndarray  # (frames,) int64 ticks of every frame in display order, strictly increasing
+    key_frames: np.ndarray  # indices of the frames where decoding may start
+
+    @property
+    def path(self) -> Path:
+        """By this the file can be opened as long as the object lives."""
+        return _path(self.file)
+
+
+def copy_stream(path: Path, stream_index: int, frame_times: np.ndarray) -> IndexedCopy | None:
+    """Copy a stream whose frames are shown at these (frames,) seconds; None where that gains nothing or cannot be done.
+
+    It cannot where a packet is not a frame, where packets have no times, or where the disk is full.
+    """
+    file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the object
+    if _copied(path, stream_index, file):
+        time_base, packets = _packets(file)
+        order = np.argsort(packets[:, 0], kind="stable")
+        stamps, key_frames = packets[order, 0], np.flatnonzero(packets[order, 1])
+        if len(key_frames) > 1 and _same_times(stamps, float(time_base), frame_times):
+            return IndexedCopy(file, time_base, stamps, key_frames)
+    file.close()
+    return None
+
+
+def _same_times(stamps: np.ndarray, tick: float, seconds: np.ndarray) -> bool:
+    """Whether the packets are at the frames' times, but for a constant and for rounding."""
+    if len(stamps) != len(seconds) or not (np.diff(stamps) > 0).all():
+        return False
+    late = (stamps - stamps[0]) * tick - (seconds - seconds[0])
+    return bool(np.abs(late).max() <= np.diff(seconds).min(initial=np.inf) / 4)
+
+
+def _copied(path: Path, stream_index: int, file: IO[bytes]) -> bool:
+    """Whether ffmpeg has written the whole copy."""
+    stream = ffmpeg.input(SOURCE, nostdin=None, fflags="+genpts", **input_options())[str(stream_index)]
+    times = {"copyts": None, "avoid_negative_ts": "disabled"}
+    command = ffmpeg.output(stream, "file:/dev/stdout", format="nut", codec="copy", y=None, **times).compile()
+    with path.open("rb") as source:
+        process = start(command, stdin=source, stdout=file, stderr=subprocess.DEVNULL)
+        try:
+            return process.wait(10 * limits.STALL_SECONDS.value) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _packets(file: IO[bytes]) -> tuple[Fraction, np.ndarray]:
+    """The stream's seconds a tick, and (packets, 2) int64: the time of each packet, and 1 where it is a key frame's."""
+    time_base, found = Fraction(1), []
+    entries = "packet=pts,flags:stream=time_base"
+    with running(ffprobe("-show_entries", entries, "-of", "compact=p=0"), _path(file)) as (process, _):
+        for line in process.stdout:
+            entry = dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
+            if "flags" in entry and entry["pts"].lstrip("-").isdigit():
+                found.append((int(entry["pts"]), int("K" in entry["flags"])))
+            elif "time_base" in entry:
+                time_base = Fraction(entry["time_base"])
+    return time_base, np.array(found, np.int64).reshape(-1, 2)
+
+
+def _path(file: IO[bytes]) -> Path:
+    return Path(f"/proc/self/fd/{file.fileno()}")

@@ -1,0 +1,104 @@
+"""Windows far into clips without an index: the frames of a full read, found without decoding all that lies before."""
+
+import gc
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sam2_cog.media import indexed_copy, video
+from sam2_cog.media.indexed_copy import copy_stream
+from sam2_cog.media.video import VideoInfo, probe, read_frames
+from tests.clips import children, frame_number, numbered_frames, write_clip
+
+COUNT = 150
+FRAMES = numbered_frames(COUNT)
+OFTEN = ("-g", "12", "-bf", "2")
+MPEG2: dict[str, Any] = {"codec": "mpeg2video", "options": OFTEN}
+CLIPS: dict[str, dict[str, Any]] = {
+    "a.ts": {"options": OFTEN, "audio_seconds": 6},
+    "late.ts": {"options": (*OFTEN, "-output_ts_offset", "5000")},
+    "open.ts": {"options": ("-bf", "3", "-x264-params", "open_gop=1:keyint=12:scenecut=0")},
+    "a.mpg": MPEG2,
+    "a.avi": {"codec": "mpeg4", "options": OFTEN},
+    "stills.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "a.flv": {"options": OFTEN},
+}
+
+
+@pytest.fixture(params=CLIPS)
+def info(request: pytest.FixtureRequest, tmp_path: Path) -> VideoInfo:
+    return probe(write_clip(tmp_path / request.param, FRAMES, **CLIPS[request.param]))
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each ffmpeg that decodes: whether it begins in the middle."""
+    found: list[bool] = []
+    original = video.running
+
+    def spy(command: list[str], path: Path) -> Any:
+        found.append("-ss" in command)
+        return original(command, path)
+
+    monkeypatch.setattr(video, "running", spy)
+    return found
+
+
+def images(frames: Iterator[video.Frame]) -> np.ndarray:
+    return np.stack([frame.image for frame in frames])
+
+
+def test_windows_from_the_back_begin_in_the_middle(info: VideoInfo, starts: list[bool]) -> None:
+    assert list(info.seek_points) == []
+    whole = images(read_frames(info))
+    assert [frame_number(image) for image in whole] == list(range(COUNT))
+    starts.clear()
+    for start in (COUNT - 1, COUNT - 32, 81):
+        window = list(read_frames(info, start, min(start + 32, COUNT)))
+        assert [frame.index for frame in window] == list(range(start, start + len(window)))
+        assert np.array_equal(images(iter(window)), whole[start : start + 32])
+        assert [frame.time_seconds for frame in window] == pytest.approx(info.frame_times[start : start + 32])
+    assert starts == [True] * 3
+
+
+def test_a_clip_with_one_key_frame_is_read_from_its_beginning(tmp_path: Path, starts: list[bool]) -> None:
+    info = probe(write_clip(tmp_path / "a.gif", FRAMES, codec="gif", pix_fmt="rgb8", rate=25))
+    starts.clear()
+    assert [frame_number(frame.image) for frame in read_frames(info, 140)] == list(range(140, COUNT))
+    assert starts == [False]
+
+
+def test_nothing_is_left_of_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(tmp_path / "a.ts", FRAMES, options=OFTEN)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = os.listdir("/proc/self/fd")
+    info = probe(clip)
+    frames = read_frames(info, 100)
+    next(frames)
+    frames.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ts"] and children() == []
+    del info, frames
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_a_full_disk_costs_only_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(tmp_path / "a.ts", FRAMES, options=OFTEN)
+    info = probe(clip)
+    full = SimpleNamespace(TemporaryFile=lambda: Path("/dev/full").open("r+b"))  # noqa: SIM115
+    monkeypatch.setattr(indexed_copy, "tempfile", full)
+    assert copy_stream(clip, 0, info.frame_times) is None
+
+
+def test_a_copy_with_other_times_is_not_used(tmp_path: Path) -> None:
+    info = probe(write_clip(tmp_path / "a.ts", FRAMES, options=OFTEN))
+    assert copy_stream(info.path, 0, info.frame_times) is not None
+    assert copy_stream(info.path, 0, info.frame_times[1:]) is None
+    moved = info.frame_times.copy()
+    moved[70:] += 0.02
+    assert copy_stream(info.path, 0, moved) is None
