@@ -7,7 +7,6 @@ Below it come the two birds of the sample.
 
 import io
 import json
-import subprocess
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from sam2_cog.evaluate.whole_product import product_of
 from sam2_cog.media.video import probe
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
-from tests.clips import SAMPLES, draw_frame, write_clip
+from tests.clips import SAMPLES, draw_frame, set_rotation, write_clip
 
 FRAMES = 8
 GOOD = 0.85
@@ -234,13 +233,7 @@ def test_clicks_with_one_name_are_one_object(scene: Scene, clip: Path, masks_of:
 def test_a_rotated_clip_is_clicked_as_it_is_displayed(scene: Scene, masks_of: MasksOf, tmp_path: Path) -> None:
     """The file holds the scene lying on its side, and says by how much to turn it."""
     lying = np.rot90(scene.images, k=1, axes=(1, 2)).copy()
-    stored, path = write_clip(tmp_path / "stored.mp4", lying, options=("-qp", "0")), tmp_path / "turned.mp4"
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-i", str(stored), "-c", "copy", "-metadata:s:v", "rotate=270", str(path)], check=True
-    )
-    if probe(path).rotation == 0:  # from version 6 on ffmpeg has an option of its own for it
-        display = ["-display_rotation", "90", "-i", str(stored), "-c", "copy", "-y", str(path)]
-        subprocess.run(["ffmpeg", "-v", "error", *display], check=True)
+    path = set_rotation(write_clip(tmp_path / "turned.mp4", lying, options=("-qp", "0")), 90)
     assert (probe(path).width, probe(path).height) == (320, 180)
     clicks = f"{scene.centre(scene.disc, 0)},{scene.centre(scene.plate, 0)}"
     found = masks_of(path, clicks, click_object_ids="disc,plate")

@@ -11,7 +11,7 @@ from typing import Any
 from sam2_cog import limits
 from sam2_cog.errors import InvalidRequest
 
-_IN_MEMORY = 1 << 20
+_IN_MEMORY = 1 << 16
 _PIECE = 1 << 20
 _KEPT = ("compress_type", "flag_bits", "header_offset", "CRC", "compress_size", "file_size")
 

@@ -49,7 +49,7 @@ def test_more_than_65535_entries(tmp_path: Path) -> None:
         assert len(archive.namelist()) == 70_001
 
 
-@pytest.mark.parametrize("count", [4_000])
+@pytest.mark.parametrize("count", [1_000])
 def test_memory_does_not_grow_with_the_entries(count: int, tmp_path: Path) -> None:
     peaks = []
     for entries in (count, 4 * count):
@@ -57,7 +57,7 @@ def test_memory_does_not_grow_with_the_entries(count: int, tmp_path: Path) -> No
         write(tmp_path / "a.zip", entries)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 600_000  # the standard library's own index takes 5 MB for these
+    assert peaks[1] < peaks[0] + 300_000  # the standard library's own index takes 1.1 MB more
 
 
 def test_an_archive_that_grows_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
