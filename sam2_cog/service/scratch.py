@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sam2_cog import limits
 
-PREFIX = "sam2-cog-"
+PREFIX = "sam2-cog-server-"  # others of this project have temporary folders too, and do not lock them
 COG_FOLDERS = Path("/tmp/coglet/predictions")
 """Where Cog's server makes two folders for each prediction and leaves them; see `_remove_cog_folders`."""
 _UNLOCKED_SECONDS = 5

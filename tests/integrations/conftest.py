@@ -21,9 +21,9 @@ def studio(folder: Path) -> Iterator[Studio]:
         yield started
 
 
-def backend(studio: Studio, token: str, name: str) -> Door:
+def backend(studio: Studio, token: str, name: str, **more: str) -> Door:
     """Our backend for Label Studio, not yet started."""
-    environment = {"LABEL_STUDIO_URL": studio.url, "LABEL_STUDIO_API_KEY": token}
+    environment = {"LABEL_STUDIO_URL": studio.url, "LABEL_STUDIO_API_KEY": token, **more}
     return Door("label-studio", free_port(), studio.folder / f"{name}.log", **environment)
 
 

@@ -91,9 +91,11 @@ class Project:
         found = self.studio.ask("GET", f"/api/tasks?project={self.number}&page_size=100")["tasks"]
         return sorted(int(task["id"]) for task in found)
 
-    def connect(self, url: str) -> Json:
+    def connect(self, url: str, password: str = "") -> Json:
         """Add an ML backend; what Label Studio says of it."""
         body = {"url": url, "project": self.number, "title": "sam2-cog", "is_interactive": True}
+        if password:
+            body |= {"auth_method": "BASIC_AUTH", "basic_auth_user": "anyone", "basic_auth_pass": password}
         answer: Json = self.studio.ask("POST", "/api/ml", json=body)
         self.backend = answer["id"]
         return answer

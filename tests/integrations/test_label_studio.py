@@ -225,6 +225,20 @@ def test_a_personal_token_works_and_a_wrong_one_is_told(studio: Studio, kind: st
         assert token not in own.log
 
 
+def test_a_backend_that_others_reach_wants_its_token_as_password(studio: Studio) -> None:
+    shared = backend(studio, LEGACY, "shared", SAM2_TOKEN="secret")
+    shared.listen_everywhere()
+    with running(shared):
+        project = studio.project()
+        for password in ("", "wrong"):
+            with pytest.raises(
+                AssertionError, match="authentication parameters were either not provided or are incorrect"
+            ):
+                project.connect(shared.url, password)
+        assert project.connect(shared.url, "secret")["state"] == "CO"
+        assert mean_iou(project.interactive(project.region(RED))[0], "bird_1") >= 0.8
+
+
 def test_files_of_a_local_storage_and_addresses_of_other_hosts(studio: Studio, door: Door) -> None:
     project = studio.project()
     project.connect(door.url)
