@@ -124,7 +124,7 @@ def _clips_and_zips(dataset: Path) -> dict[str, tuple[Path, Folder]]:
         inside = masks.name == "masks.zip"
         name = masks.parent.name if inside else masks.name.removesuffix("_masks.zip")
         videos = sorted(masks.parent.glob("clip.*" if inside else f"{name}.*"))
-        videos = [path for path in videos if path.suffix not in (".json", ".png", ".md")]
+        videos = [path for path in videos if path.suffix not in (".json", ".csv", ".png", ".md")]
         if len(videos) != 1:
             raise InvalidRequest(f"dataset: {masks} needs one video beside it, but there are {len(videos)}")
         places[name] = videos[0], zipfile.Path(masks)

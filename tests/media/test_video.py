@@ -204,7 +204,8 @@ def test_odd_and_wrong_file_names(
 
 @pytest.mark.parametrize(("transfer", "hdr"), [("smpte2084", "PQ"), ("arib-std-b67", "HLG"), ("bt709", None)])
 def test_hdr_that_is_not_tone_mapped_is_said(tmp_path: Path, transfer: str, hdr: str | None) -> None:
-    tags = ("-color_primaries", "bt2020", "-color_trc", transfer, "-colorspace", "bt2020nc")
+    # x264's own parameters: ffmpeg 7 and later leave out what its options say and its filters do not
+    tags = ("-x264-params", f"colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc")
     info = probe(write_clip(tmp_path / "a.mp4", FRAMES[:2], pix_fmt="yuv420p10le", options=tags))
     sentence = f"video: a.mp4 is HDR ({hdr}), and was converted without tone mapping: it looks flat"
     assert info.notes == ((sentence,) if hdr else ())
