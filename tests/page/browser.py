@@ -88,7 +88,8 @@ class User:
         return box["x"] + ox, box["y"] + oy, sx, sy
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """The middle of a frame's pixel, on the page."""
+        """The middle of a frame's pixel, on the page as it is laid out by now."""
+        self.settle()
         left, top, sx, sy = self.place
         return left + (x + 0.5) * sx, top + (y + 0.5) * sy
 
