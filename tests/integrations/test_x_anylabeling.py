@@ -205,6 +205,9 @@ def test_a_server_that_dies_in_the_middle_leaves_the_files_alone(
     folder: Path, own_frames: Path, tmp_path: Path
 ) -> None:
     door = Door("x-anylabeling", free_port(), folder / "dying-remote.log")
+    files = sorted(own_frames.glob("*.jpg"))
+    for number in range(COUNT, 12 * COUNT):  # long enough to be in work for seconds on any machine
+        (own_frames / f"frame_{number:05d}.jpg").write_bytes(files[number % COUNT].read_bytes())
     with running(door):
         user = User(door.url, [{"open": str(own_frames)}, click(RED, wait=True), click(RED, run=True)], tmp_path)
         user.step()
