@@ -18,6 +18,7 @@ from tests.server.cog_server import Answer, Counterpart, Server, cog_command, co
 
 
 def test_it_says_that_it_is_ready(server: Server) -> None:
+    server.wait_until_ready()  # for a moment after an answer it is busy
     status, body = server.call("/health-check")
     assert (status, body["status"], body["setup"]["status"]) == (200, "READY", "succeeded")
 

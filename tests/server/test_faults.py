@@ -106,7 +106,7 @@ def test_a_folder_that_a_cleaner_took_is_made_anew(server: Server, small_clip: P
     server.works()
     for folder in server.scratch.iterdir():
         shutil.rmtree(folder)
-    assert server.health() == "READY"
+    server.wait_until_ready()
     assert server.predict(data_url(small_clip))[1]["status"] == "succeeded"
 
 

@@ -73,7 +73,7 @@ def test_a_large_video_in_the_request_reaches_the_predictor(proxy: Server) -> No
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
 def test_nothing_else_is_served(proxy: Server, server: Server, path: str, method: str) -> None:
     assert proxy.call(path, None if method == "GET" else {}, method)[0] == 404
-    assert server.health() == "READY"
+    server.wait_until_ready()
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
