@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from sam2_cog.box_files import read_boxes
@@ -17,7 +18,7 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks
-from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
+from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.overlap import WriteBehind, read_ahead
@@ -68,6 +69,9 @@ def segment_video(
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
+    Where a video turns out not to have the frames that its packets promise, its frames are counted one by one, and all
+    begins anew.
+
     model: a loaded one, or what loads it; that is called when the request has turned out to fit the video.
     path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
     progress: told after each frame; without it a log line is written about once a second.
@@ -83,15 +87,20 @@ def segment_video(
     check_output(request, Path(path))
     if report is not None:
         _check_report(request, Path(path), report)
+    begin, load = time.perf_counter(), cache(lambda: model if isinstance(model, LoadedModel) else model())
     try:
-        return _segment(request, model, Path(path), progress or LogProgress(), info, report)
+        return _segment(request, load, Path(path), progress or LogProgress(), info, report)
+    except BrokenPromise as broken:
+        logger.warning("%s: this is done now", broken)
+        result = _segment(request, load, Path(path), progress or LogProgress(), None, report)
+        return replace(result, seconds=time.perf_counter() - begin)
     finally:
         give_back_freed_memory()
 
 
 def _segment(
     request: Request,
-    model: LoadedModel | Callable[[], LoadedModel],
+    model: Callable[[], LoadedModel],
     path: Path,
     progress: Progress,
     info: VideoInfo | None,
@@ -105,7 +114,7 @@ def _segment(
     )
     clip = WatchedClip(info, _frames_to_read(request, info, objects), progress, deadline)
     probe_seconds = time.perf_counter() - begin
-    loaded = model if isinstance(model, LoadedModel) else model()
+    loaded = model()
     spec = output_spec(request, info, objects, loaded.name, path)
     tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
     result = write_result(request, spec, clip, tracked, report)
