@@ -2,7 +2,7 @@
 
 Needs this repository, what it is tested with (`pip install -e '.[dev,bench]'`), ffmpeg and a CUDA device; no checkpoint
 and no internet. The most important part comes first: are the masks right; then how fast, what the time goes to, and how
-soon a server is ready. Each part is a process of its own with an end of its own, so that none can take the others along:
+soon a server is ready. Each part is a process of its own with an end of its own, so that none takes the others along:
 one that fails or is too slow prints a line. Markdown goes to the screen and, as it comes, into a file.
 """
 
