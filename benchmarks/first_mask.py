@@ -2,8 +2,8 @@
 
 A 1920x1080 clip with a click on its first frame, as MP4, as MPEG-TS, and as MP4 whose frames are all decoded to count
 them, as they were for every video once. Beside each other, in seconds of wall time: until the frames are counted, until
-the first mask is there, the network's own part of that (the demo one, which is loaded before); and the processor seconds
-of ffmpeg and ffprobe.
+the first mask is there, the network's own part of that (the demo one, loaded before); and the processor seconds of
+ffmpeg and ffprobe.
 """
 
 import argparse
