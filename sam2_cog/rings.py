@@ -39,6 +39,20 @@ def one_polygon(mask: ObjectMask, tolerance: float = 0.0) -> NDArray[np.float64]
     return join_rings(rings, [worth[i] for i in order], pixels) + mask.tight[:2]
 
 
+def edge_polygon(mask: ObjectMask, tolerance: float = 0.0) -> NDArray[np.float64] | None:
+    """The same along the edges of the pixels, of which the frame's first one is [0, 1) x [0, 1).
+
+    For tools that take a polygon as geometry (CVAT, pycocotools). A line has no width there: no part is left out.
+    """
+    if mask.tight is None:
+        return None
+    around = np.pad(mask.crop(), 1)
+    corners = around[:-1, :-1] | around[:-1, 1:] | around[1:, :-1] | around[1:, 1:]
+    lines, _ = cv2.findContours(corners.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    rings = [_simplified(line, tolerance) if tolerance else line[:, 0] for line in sorted(lines, key=len, reverse=True)]
+    return join_rings(rings) + mask.tight[:2]
+
+
 def join_rings(
     rings: Sequence[NDArray[np.generic]], worth: Sequence[int] = (), mask: Mask | None = None
 ) -> NDArray[np.float64]:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from pycocotools import mask as coco_mask
 
 from sam2_cog.masks import ObjectMask
-from sam2_cog.rings import join_rings, one_polygon
+from sam2_cog.rings import edge_polygon, join_rings, one_polygon
 
 any_mask = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=16))
 
@@ -112,6 +113,25 @@ def test_holes_are_kept_whatever_the_tolerance(tolerance: float) -> None:
     assert ring is not None
     assert iou(filled(np.round(ring), mask.shape), mask) > 0.97
     assert not filled(np.round(ring), mask.shape)[50, 65] and not filled(np.round(ring), mask.shape)[70, 100]
+
+
+def test_along_the_edges_no_part_is_lost_and_lines_have_no_width() -> None:
+    mask = np.zeros((60, 200), bool)
+    mask[10:40, 5:60] = mask[5:50, 71:150] = mask[2:5, 190:192] = True
+    mask[20:30, 20:30] = False
+    ring = edge_polygon(ObjectMask.of(mask))
+    assert ring is not None and edge_polygon(ObjectMask.of(mask & False)) is None
+    seen = coco_mask.decode(coco_mask.frPyObjects([ring.ravel().tolist()], 60, 200)[0]).astype(bool)
+    assert iou(seen, mask) > 0.998 and seen[2:5, 190:192].all()
+
+
+@given(any_mask)
+def test_along_the_edges_only_what_is_thinner_than_a_pixel_is_filled(mask: np.ndarray) -> None:
+    mask = np.kron(mask, np.ones((3, 3), bool))
+    ring = edge_polygon(ObjectMask.of(mask))
+    if ring is not None:
+        seen = coco_mask.decode(coco_mask.frPyObjects([ring.ravel().tolist()], *mask.shape)[0]).astype(bool)
+        assert iou(seen, mask) > 0.9
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=8))
