@@ -135,6 +135,21 @@ class Predictor(BasePredictor):
             description="Which files a data set holds the frames in; none leaves them out.",
             choices=["jpg", "png", "none"],
         ),
+        start_frame: int = Input(
+            default=0,
+            description="Number of the first frame that is used, from 0; frames keep their numbers of the whole video.",
+            ge=0,
+        ),
+        end_frame: int = Input(
+            default=-1,
+            description="Number of the last frame that is used, itself included; -1 is the video's last.",
+            ge=-1,
+        ),
+        frame_stride: int = Input(
+            default=1,
+            description="Use every n-th frame from start_frame on; the frames between are neither tracked nor written.",
+            ge=1,
+        ),
         output_frame_interval: int = Input(
             default=1,
             description="Write every n-th frame; the sound is kept only when every frame is written.",
@@ -181,6 +196,9 @@ class Predictor(BasePredictor):
                 separate_objects=separate_objects,
                 output_quality=output_quality,
                 frame_images=frame_images,  # type: ignore[arg-type]
+                start_frame=start_frame,
+                end_frame=end_frame,
+                frame_stride=frame_stride,
                 output_frame_interval=output_frame_interval,
                 video_fps=video_fps,
                 smallest_part=smallest_part,

@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _decode(path: Path) -> None:
-    for _ in read_images(path, 0, IMAGES):
+    for _ in read_images(path, range(IMAGES)):
         pass
 
 

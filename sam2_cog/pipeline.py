@@ -18,12 +18,12 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks
-from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, probe, read_frames
+from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, part_of, probe, read_frames
 from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
-from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
+from sam2_cog.prompts import Entry, ObjectPrompts, counted_anew, parse_prompts, prompt_frames
 from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request, can_be_a_name
 
 logger = logging.getLogger(__name__)
@@ -107,16 +107,16 @@ def _segment(
     report: Path | None,
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
-    info = info or probe(request.video, request.frame_rate)
+    whole = info or probe(request.video, request.frame_rate)
+    info = part_of(whole, request.frames_of(whole.frame_count))
     objects = objects_of(request, info)
-    logger.info(
-        "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
-    )
-    clip = WatchedClip(info, _frames_to_read(request, info, objects), progress, deadline)
+    placed = counted_anew(objects, info.numbers)
+    logger.info("%s: %s, %dx%d, %d objects", info.path.name, _extent(info), info.width, info.height, len(objects))
+    clip = WatchedClip(info, _frames_to_read(request, info, placed), progress, deadline)
     probe_seconds = time.perf_counter() - begin
     loaded = model()
     spec = output_spec(request, info, objects, loaded.name, path)
-    tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
+    tracked = Tracker(loaded).track(clip, placed, request.propagation, soft=request.wants_logits)
     result = write_result(request, spec, clip, tracked, report)
     return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
 
@@ -130,7 +130,8 @@ def write_result(
 ) -> Result:
     """Write the file that was asked for; what is neither decoding nor writing counts as the network's time.
 
-    tracked: the frames in order, read from `clip`, with the masks of the objects of `spec`; closed in the end.
+    tracked: the frames in order, read from `clip`, with the masks of the objects of `spec`; closed in the end. Frames
+        of a part of a clip, which are counted anew, get their numbers in the whole one here.
     """
     begin = time.perf_counter()
     waited = 0.0
@@ -142,7 +143,9 @@ def write_result(
         with _behind(outputs, frames_between_stages(spec.video)) as write, closing(tracked):
             for frame, masks in tracked:
                 handed_over = time.perf_counter()
-                write((frame, masks.without_parts_below(request.smallest_part)))
+                number = spec.video.numbers[frame.index]
+                masks = replace(masks.without_parts_below(request.smallest_part), frame_index=number)
+                write((replace(frame, index=number), masks))
                 waited += time.perf_counter() - handed_over
                 clip.count_frame()
             network = time.perf_counter() - begin - clip.seconds - waited
@@ -219,10 +222,17 @@ def _check_place(what: str, request: Request, path: Path) -> None:
 
 
 def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
-    """What a request asks for in this video; raises InvalidRequest if it does not fit."""
-    size = {"width": info.width, "height": info.height, "frame_count": info.frame_count}
+    """What a request asks for in this video or part of one; raises InvalidRequest if it does not fit.
+
+    Frames have their numbers in the whole video. Of a file of boxes, and of one of masks if none of its frames were
+    chosen, what is on frames that are not used is left out.
+    """
+    size = {"width": info.width, "height": info.height, "frame_count": info.whole.frame_count}
     masks = read_masks(request.masks, request.mask_frames, **size) if request.masks else ()
     boxes = read_boxes(request.boxes, **size) if request.boxes else ()
+    if not request.mask_frames.strip():
+        masks = _on_used_frames("masks", masks, info.numbers)
+    boxes = _on_used_frames("boxes", boxes, info.numbers)
     return parse_prompts(
         request.click_coordinates,
         request.click_labels,
@@ -230,9 +240,28 @@ def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
         request.click_object_ids,
         request.click_corrections,
         **size,
+        used=info.part,
         propagation=request.propagation,
         from_files=[*masks, *boxes],
     )
+
+
+def _on_used_frames(name: str, entries: tuple[Entry, ...], used: range) -> tuple[Entry, ...]:
+    kept = tuple(entry for entry in entries if entry.frame in used)
+    if entries and not kept:
+        raise InvalidRequest(
+            f"{name}: none of them is on a frame that is used "
+            f"(start_frame {used[0]}, end_frame {used[-1]}, frame_stride {used.step})"
+        )
+    return kept
+
+
+def _extent(info: VideoInfo) -> str:
+    """How many frames are tracked, and which if not all."""
+    if info.part is None:
+        return f"{info.frame_count} frames"
+    step = f", every {info.part.step}th" if info.part.step > 1 else ""
+    return f"{info.frame_count} of {info.whole.frame_count} frames ({info.part[0]} to {info.part[-1]}{step})"
 
 
 def _frames_to_read(request: Request, info: VideoInfo, objects: tuple[ObjectPrompts, ...]) -> int:

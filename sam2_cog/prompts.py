@@ -34,8 +34,9 @@ reached; and more clicks or objects than `limits` allows, a shared click counted
 """
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -125,11 +126,13 @@ def parse_prompts(
     width: int,
     height: int,
     frame_count: int,
+    used: range | None = None,
     propagation: str = "both",
     from_files: Sequence[Entry] = (),
 ) -> tuple[ObjectPrompts, ...]:
     """Read the five strings by the rules above, against a video of `width` x `height` pixels and `frame_count` frames.
 
+    used: the numbers of the frames that the objects are looked for on, all if it is not given.
     from_files: foreground boxes and masks that fit the video, at most one mask for an object and frame.
     Returns at least one object; every object has at least one prompt. Raises `InvalidRequest`.
     """
@@ -143,6 +146,9 @@ def parse_prompts(
     corrections = read_flags("click_corrections", click_corrections, count, default=0)
     columns = zip(range(1, count + 1), shapes, labels, frames, names, corrections, strict=True)
     entries = [*(_entry(*column) for column in columns), *from_files]
+    if used is not None:
+        for entry in entries:
+            _check_used(entry, used)
     _check_together(entries, propagation)
     return _group(entries, width * height)
 
@@ -176,6 +182,15 @@ def prompt_frames(objects: Iterable[ObjectPrompts]) -> tuple[int, ...]:
     return tuple(sorted({prompt.frame_index for one in objects for prompt in one.prompts}))
 
 
+def counted_anew(objects: Iterable[ObjectPrompts], used: range) -> tuple[ObjectPrompts, ...]:
+    """The same objects, whose frames are counted by their place among those that are used."""
+
+    def placed(prompts: tuple[FramePrompt, ...]) -> tuple[FramePrompt, ...]:
+        return tuple(replace(prompt, frame_index=used.index(prompt.frame_index)) for prompt in prompts)
+
+    return tuple(replace(one, prompts=placed(one.prompts), corrections=placed(one.corrections)) for one in objects)
+
+
 # Grouping: the entries, each of them right by itself -> objects.
 
 
@@ -194,6 +209,18 @@ def _check_together(entries: Sequence[Entry], propagation: str) -> None:
                 f"click_frames: {entry.called} is a {kind} on frame {entry.frame}, but with propagation "
                 f"forward nothing is tracked before frame {first}, the first on which an object is prompted"
             )
+
+
+def _check_used(entry: Entry, used: range) -> None:
+    if entry.frame in used:
+        return
+    place = bisect_right(used, entry.frame)
+    nearest = " and ".join(str(frame) for frame in used[max(place - 1, 0) : place + 1])
+    where = "click_frames" if entry.input == "click_coordinates" else entry.input
+    raise InvalidRequest(
+        f"{where}: {entry.called} is on frame {entry.frame}, which is not used "
+        f"(start_frame {used[0]}, end_frame {used[-1]}, frame_stride {used.step}); the nearest used: {nearest}"
+    )
 
 
 def _check_box(entry: Entry) -> None:

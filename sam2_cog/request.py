@@ -128,6 +128,15 @@ class Request:
     frame_images: FrameImages = _input(
         "jpg", "Which files a data set holds the frames in; none leaves them out.", choices=get_args(FrameImages)
     )
+    start_frame: int = _input(
+        0, "Number of the first frame that is used, from 0; frames keep their numbers of the whole video.", low=0
+    )
+    end_frame: int = _input(
+        -1, "Number of the last frame that is used, itself included; -1 is the video's last.", low=-1
+    )
+    frame_stride: int = _input(
+        1, "Use every n-th frame from start_frame on; the frames between are neither tracked nor written.", low=1
+    )
     output_frame_interval: int = _input(
         1, "Write every n-th frame; the sound is kept only when every frame is written.", low=1
     )
@@ -162,6 +171,11 @@ class Request:
             )
         if self.mask_frames.strip() and self.masks is None:
             raise InvalidRequest(f"mask_frames: {quoted(self.mask_frames)} chooses among masks, but there are no masks")
+        if 0 <= self.end_frame < self.start_frame:
+            raise InvalidRequest(
+                f"end_frame: {self.end_frame} lies before start_frame {self.start_frame}, "
+                "it must be -1 or no lower than that"
+            )
         if 0 < self.video_fps < SLOWEST_FPS:
             raise InvalidRequest(f"video_fps: {self.video_fps} is not allowed, it must be 0 or at least {SLOWEST_FPS}")
         if self.mask_type == "cutout" and self.output_format in OPAQUE:
@@ -182,6 +196,20 @@ class Request:
             if abs(self.video_fps - whole / 1.001) < 0.005:  # as far as two decimals can be off: 23.98
                 return Fraction(whole * 1000, 1001)
         return Fraction(self.video_fps).limit_denominator(1001) if self.video_fps else None
+
+    @property
+    def part(self) -> slice:
+        """The frames that are used, of all frames."""
+        return slice(self.start_frame, None if self.end_frame < 0 else self.end_frame + 1, self.frame_stride)
+
+    def frames_of(self, frame_count: int) -> range:
+        """The numbers of the frames that are used of a video; raises InvalidRequest if it does not have them."""
+        for name, frame in (("start_frame", self.start_frame), ("end_frame", self.end_frame)):
+            if frame >= frame_count:
+                raise InvalidRequest(
+                    f"{name}: {frame} is not a frame of this video, which has frames 0 to {frame_count - 1}"
+                )
+        return range(frame_count)[self.part]
 
     @property
     def inputs(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
 from sam2_cog.media.frame_reader import FrameReader
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.pipeline import Result, WatchedClip, check_output, objects_of, output_spec, write_result
+from sam2_cog.pipeline import Result, WatchedClip, check_output, objects_of, output_spec, segment_video, write_result
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
 from sam2_cog.request import Request
@@ -98,7 +99,11 @@ class Session:
         boxes: Path | str | None = None,
     ) -> tuple[ObjectPrompts, ...]:
         """The prompts of a request as objects in this clip; InvalidRequest with the request's own sentence."""
-        size = {"width": self.info.width, "height": self.info.height, "frame_count": self.info.frame_count}
+        size: dict[str, Any] = {
+            "width": self.info.width,
+            "height": self.info.height,
+            "frame_count": self.info.frame_count,
+        }
         from_masks = read_masks(Path(masks), mask_frames, **size) if masks else ()
         from_boxes = read_boxes(Path(boxes), **size) if boxes else ()
         return parse_prompts(
@@ -169,7 +174,8 @@ class Session:
     def write(self, request: Request, path: Path | str, progress: Progress | None = None) -> Result:
         """Write what a request for this clip asks for, as `segment_video` would; only what is stale is tracked first.
 
-        What is made of the masks' logits (`Request.wants_logits`) is tracked afresh where there was no room for them.
+        A part of the clip is a clip of its own, which is tracked afresh. So is what is made of the masks' logits
+        (`Request.wants_logits`) where there was no room for them.
 
         Raises:
             InvalidRequest: the request is for another clip, or does not fit this one.
@@ -179,8 +185,10 @@ class Session:
         if request.video.absolute() != self.info.path:
             other, own = request.video.name, self.info.path.name
             raise InvalidRequest(f"video: {other} is not the clip of this session, which is {own}")
-        check_output(request, Path(path))
         of_images = self.info.container in IMAGE_CONTAINERS
+        if request.frames_of(self.info.frame_count) != self.info.numbers:
+            return segment_video(request, self._model, path, progress, info=None if of_images else self.info)
+        check_output(request, Path(path))
         info = probe(self.info.path, request.frame_rate) if of_images else self.info
         objects = objects_of(request, info)
         passes = self._passes(objects, request.propagation)

@@ -25,7 +25,7 @@ from sam2_cog.media.video import probe, read_frames
 from sam2_cog.outputs import OUTPUTS, suffix_of
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.request import Request
-from tests.clips import frame_zip, numbered_frames, probe_times, write_clip
+from tests.clips import draw_frame, frame_zip, numbered_frames, probe_times, write_clip
 
 Run = Callable[..., Result]
 
@@ -410,3 +410,75 @@ def test_a_clip_that_breaks_its_promise_is_begun_anew(demo_model: LoadedModel, t
     assert decoded.notes[0] in result.notes and len(loaded) == 1
     assert seen[-1] == (decoded.frame_count + 4, decoded.frame_count + 4) and seen.count(seen[0]) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+
+
+@pytest.fixture
+def whole_and_cut(tmp_path: Path) -> tuple[Path, Path, range]:
+    """A zip of frames, and every third of the frames 5 to 20 as a zip of its own."""
+    drawn = np.stack([draw_frame(2 * number)[0][::4, ::4] for number in range(24)])
+    return frame_zip(tmp_path / "whole.zip", drawn), frame_zip(tmp_path / "cut.zip", drawn[5:21:3]), range(5, 21, 3)
+
+
+@pytest.mark.parametrize("propagation", ["both", "forward"])
+def test_a_part_is_tracked_as_if_it_had_been_cut_out(
+    run: Run, whole_and_cut: tuple[Path, Path, range], propagation: str
+) -> None:
+    whole, cut, numbers = whole_and_cut
+    inputs: dict[str, Any] = {"output_format": "png", "mask_type": "binary", "propagation": propagation}
+    clicks = {"click_coordinates": "[40,42],[60,50],[41,43]", "click_object_ids": "a,b,a", "click_corrections": "0,0,1"}
+    expected = entries(run(video=cut, click_frames="2,2,4", **clicks, **inputs).path)
+    frames = ",".join(str(numbers[place]) for place in (2, 2, 4))
+    part = {"start_frame": 5, "end_frame": 20, "frame_stride": 3}
+    result = run(video=whole, click_frames=frames, **clicks, **inputs, **part)
+    found = entries(result.path)
+    assert result.frames == len(numbers)
+    assert {name: data for name, data in found.items() if name != "manifest.json"} == {
+        name: data for name, data in expected.items() if name != "manifest.json"
+    }
+    manifest = json.loads(found["manifest.json"])
+    assert [frame["frame"] for frame in manifest["frames"]] == list(numbers)
+    assert [frame["time_seconds"] for frame in manifest["frames"]] == pytest.approx([n / 24 for n in numbers], abs=1e-5)
+    assert manifest["video"]["frame_count"] == 24
+    assert [prompt["frame"] for one in manifest["objects"] for prompt in one["prompts"]] == [11, 17, 11]
+
+
+def test_a_part_of_a_video_begins_at_its_first_frame_with_its_sound(run: Run, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", numbered_frames(48, 96, 64), options=("-g", "8"), audio_seconds=2)
+    result = run(video=clip, click_frames="20", start_frame=20, end_frame=31)
+    info = probe(result.path)
+    assert (info.frame_count, info.has_audio, info.frame_rate) == (12, True, 24)
+    assert probe_times(result.path) == pytest.approx([n / 24 for n in range(12)], abs=1e-3)
+    assert "The sound is re-encoded as AAC, because it is cut to a part of the video." in result.notes
+    strided = run(video=clip, click_frames="20", start_frame=20, end_frame=31, frame_stride=4)
+    info = probe(strided.path)
+    assert (info.frame_count, info.has_audio, info.frame_rate) == (3, False, 6)
+    faster = probe(run(video=clip, click_frames="20", start_frame=20, frame_stride=4, video_fps=24).path)
+    assert (faster.frame_count, faster.frame_rate, faster.duration_seconds) == (7, 24, pytest.approx(7 / 24, abs=1e-3))
+    thinned = probe(run(video=clip, click_frames="20", start_frame=20, frame_stride=4, output_frame_interval=3).path)
+    assert probe_times(thinned.path) == pytest.approx([0, 0.5, 1], abs=1e-3)
+
+
+def test_numbers_are_those_of_the_whole_video_in_every_output(
+    run: Run, whole_and_cut: tuple[Path, Path, range]
+) -> None:
+    whole, _, numbers = whole_and_cut
+    part = {"video": whole, "start_frame": 5, "end_frame": 20, "frame_stride": 3, "click_frames": "11"}
+    rows = run(output_format="csv", **part).path.read_text().splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in rows] == list(numbers)
+    davis = entries(run(output_format="davis", **part).path)
+    assert [name[-9:-4] for name in davis if "JPEGImages" in name] == [f"{number:05d}" for number in numbers]
+    cvat = entries(run(output_format="cvat", frame_images="none", **part).path)["annotations.xml"].decode()
+    assert "<stop_frame>23</stop_frame>" in cvat and 'frame="23" keyframe="1" outside="1"' in cvat
+
+
+def test_masks_and_boxes_beside_the_part_are_left_out(run: Run, tmp_path: Path, small_clip: Path) -> None:
+    (tmp_path / "boxes.csv").write_text("0,a,10,10,40,40\n3,a,10,10,40,40\n")
+    inputs: dict[str, Any] = {"click_coordinates": "", "boxes": tmp_path / "boxes.csv"}
+    assert run(start_frame=3, **inputs).frames == 3
+    with pytest.raises(InvalidRequest, match=r"^boxes: none of them is on a frame that is used \(start_frame 4, "):
+        run(start_frame=4, **inputs)
+    masks = run(output_format="png", mask_type="binary").path.rename(tmp_path / "masks.zip")
+    inputs = {"click_coordinates": "", "masks": masks}
+    assert run(start_frame=2, end_frame=4, **inputs).frames == 3
+    with pytest.raises(InvalidRequest, match=r"^masks: .* is on frame 1, which is not used \(start_frame 2, "):
+        run(start_frame=2, mask_frames="1,2", **inputs)

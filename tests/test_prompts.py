@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.masks import ObjectMask
-from sam2_cog.prompts import Entry, FramePrompt, ObjectPrompts, format_prompts, prompt_frames
+from sam2_cog.prompts import (
+    Entry,
+    FramePrompt,
+    ObjectPrompts,
+    counted_anew,
+    format_prompts,
+    parse_prompts,
+    prompt_frames,
+)
 from tests.parsing import FIVE, FRAMES, HEIGHT, WIDTH, clicks, names_of, parse, points_of, refusal
 
 T = TypeVar("T")
@@ -399,3 +407,23 @@ def test_any_text_of_the_alphabet_is_refused_or_parsed(strings: tuple[str, ...],
 def test_any_text_beside_a_right_point_is_refused_or_parsed(name: str, numbers: str) -> None:
     check_any_outcome(("[1,2],[3,4]", "1", numbers, name), "both")
     check_any_outcome((f"[1,2],[{numbers}]", "1,0", "0", name), "both")
+
+
+@pytest.mark.parametrize(("frame", "nearest"), [(3, "4"), (0, "4"), (7, "6 and 8"), (11, "10"), (23, "10")])
+def test_a_click_beside_the_used_frames_is_refused_with_the_nearest(frame: int, nearest: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_prompts("[1,2],[3,4]", "1", f"6,{frame}", width=9, height=9, frame_count=24, used=range(4, 12, 2))
+    assert str(refused.value) == (
+        f"click_frames: point 2 is on frame {frame}, which is not used "
+        f"(start_frame 4, end_frame 10, frame_stride 2); the nearest used: {nearest}"
+    )
+
+
+def test_frames_of_a_part_are_counted_anew() -> None:
+    used = range(4, 12, 2)
+    objects = parse_prompts(
+        "[1,2],[3,4],[5,6]", "1,1,0", "8,4,10", "a,b,a", width=9, height=9, frame_count=24, used=used
+    )
+    placed = counted_anew(objects, used)
+    assert [one.frame_index for target in placed for one in (*target.prompts, *target.corrections)] == [2, 3, 0]
+    assert [one.name for one in placed] == [one.name for one in objects]

@@ -96,7 +96,7 @@ def objects_of(request: Request) -> tuple[ObjectPrompts, ...]:
     if str(request.video).startswith("samples/"):
         assert (ROOT / request.video).is_file()
     width, height, frame_count = OWN_CLIP if request.video.name == "clip.mp4" else SAMPLE
-    size = {"width": width, "height": height, "frame_count": frame_count}
+    size: dict[str, Any] = {"width": width, "height": height, "frame_count": frame_count}
     masks = read_masks(ROOT / request.masks, request.mask_frames, **size) if request.masks else ()
     boxes = read_boxes(ROOT / request.boxes, **size) if request.boxes else ()
     return parse_prompts(
@@ -106,6 +106,7 @@ def objects_of(request: Request) -> tuple[ObjectPrompts, ...]:
         request.click_object_ids,
         request.click_corrections,
         **size,
+        used=request.frames_of(frame_count),
         propagation=request.propagation,
         from_files=[*masks, *boxes],
     )

@@ -14,7 +14,15 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.outputs import OUTPUTS
 from sam2_cog.request import FILES, Request, option
 
-NUMBERS = ("output_quality", "output_frame_interval", "video_fps", "smallest_part")
+NUMBERS = (
+    "output_quality",
+    "start_frame",
+    "end_frame",
+    "frame_stride",
+    "output_frame_interval",
+    "video_fps",
+    "smallest_part",
+)
 FLAGS = ("separate_objects",)
 TEXTS = [item.name for item in fields(Request) if item.name not in (*NUMBERS, *FLAGS, *FILES)]
 CHOICES = [name for name in TEXTS if option(name).choices]
@@ -50,6 +58,9 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "separate_objects": False,
         "output_quality": 80,
         "frame_images": "jpg",
+        "start_frame": 0,
+        "end_frame": -1,
+        "frame_stride": 1,
         "output_frame_interval": 1,
         "video_fps": 0,
         "smallest_part": 0.0,
@@ -112,6 +123,9 @@ def test_texts_of_numpy_are_texts() -> None:
         ("output_quality", 0, "it must be a whole number from 1 to 100"),
         ("output_quality", 101, "it must be a whole number from 1 to 100"),
         ("output_quality", 79.5, "it must be a whole number from 1 to 100"),
+        ("start_frame", -1, "it must be a whole number of at least 0"),
+        ("end_frame", -2, "it must be a whole number of at least -1"),
+        ("frame_stride", 0, "it must be a whole number of at least 1"),
         ("output_frame_interval", 0, "it must be a whole number of at least 1"),
         ("output_frame_interval", 1.5, "it must be a whole number of at least 1"),
         ("video_fps", 240.5, "it must be a number from 0 to 240"),
@@ -230,3 +244,17 @@ def test_any_frame_rate_that_is_taken_is_one(fps: float) -> None:
 def test_a_request_does_not_change() -> None:
     with pytest.raises(AttributeError):
         request().output_quality = 1  # type: ignore[misc]
+
+
+def test_a_part_is_a_range_of_the_videos_frames() -> None:
+    assert request().frames_of(24) == range(24)
+    assert list(request(start_frame=3, end_frame=9, frame_stride=3).frames_of(24)) == [3, 6, 9]
+    assert list(request(start_frame=23).frames_of(24)) == [23]
+    assert list(request(end_frame=0).frames_of(24)) == [0]
+    with pytest.raises(InvalidRequest, match=r"^end_frame: 3 lies before start_frame 4, it must be -1 or no lower"):
+        request(start_frame=4, end_frame=3)
+    for name in ("start_frame", "end_frame"):
+        with pytest.raises(
+            InvalidRequest, match=f"^{name}: 24 is not a frame of this video, which has frames 0 to 23$"
+        ):
+            request(**{name: 24}).frames_of(24)

@@ -79,7 +79,8 @@ def _kind(annotation: ast.expr | None) -> dict[str, Any]:
 
 def _literal(name: str, word: ast.keyword) -> Any:
     """The value of a keyword of `Input(...)`; a text must be written as one string on one line."""
-    if isinstance(word.value, ast.Constant | ast.List):
+    negative = isinstance(word.value, ast.UnaryOp) and isinstance(word.value.operand, ast.Constant)
+    if negative or isinstance(word.value, ast.Constant | ast.List):
         value = ast.literal_eval(word.value)
         if not isinstance(value, str) or word.value.end_col_offset == word.value.col_offset + len(repr(value)):
             return value

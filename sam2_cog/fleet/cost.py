@@ -67,7 +67,9 @@ def _length_and_objects(job: Job) -> tuple[int, int]:
     side = max(sides)  # the clip may be shown turned, and only the objects are to be counted
     strings = ("click_coordinates", "click_labels", "click_frames", "click_object_ids", "click_corrections")
     said = [getattr(job.request, name) for name in strings]
-    return length, len(parse_prompts(*said, width=side, height=side, frame_count=FRAMES.value))
+    return len(range(length)[job.request.part]), len(
+        parse_prompts(*said, width=side, height=side, frame_count=FRAMES.value)
+    )
 
 
 def _header_frames(stream: dict[str, Any], streams: list[dict[str, Any]]) -> int:

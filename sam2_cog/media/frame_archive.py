@@ -122,13 +122,13 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
     return replace(first, count=count, durations_ms=tuple(durations), notes=_passed_over(path, container))
 
 
-def read_images(path: Path, start: int, stop: int) -> Generator[np.ndarray, None, None]:
-    """The pictures [start, stop), decoded one at a time: (H, W, 3) uint8 RGB, upright, an alpha plane left out.
+def read_images(path: Path, wanted: range) -> Generator[np.ndarray, None, None]:
+    """The pictures with these numbers, decoded one at a time: (H, W, 3) uint8 RGB, upright, an alpha plane left out.
 
     Raises:
         UnreadableVideo: an image cannot be decoded.
     """
-    with closing(_pictures(path, str(_container(path)), start, stop)) as pictures:
+    with closing(_pictures(path, str(_container(path)), wanted.start, wanted.stop, wanted.step)) as pictures:
         for label, image in pictures:
             with _decoding(path, label):
                 decoded = pixels(image)
@@ -149,14 +149,14 @@ def _container(path: Path) -> str | None:
 
 
 def _pictures(
-    path: Path, container: str, start: int, stop: int | None
+    path: Path, container: str, start: int, stop: int | None, step: int = 1
 ) -> Generator[tuple[str, Image.Image], None, None]:
-    """The pictures [start, stop) in order, not yet decoded, each with a label for messages."""
+    """Every step-th of the pictures [start, stop) in order, not yet decoded, each with a label for messages."""
     if container == "image":
-        yield from _pictures_of_one_file(path, start, stop)
+        yield from _pictures_of_one_file(path, start, stop, step)
         return
     with _listing(path, container) as files:
-        for file in _numbered(path, container, files)[start:stop]:
+        for file in _numbered(path, container, files)[start:stop:step]:
             label = f" ({PurePosixPath(file.name).name[-_LABEL_LENGTH:]})"
             if file.size > MAX_IMAGE_BYTES:
                 raise unreadable(path, f"holds an image of {file.size} bytes{label}, but {MAX_IMAGE_BYTES} is the most")
@@ -170,14 +170,16 @@ def _pictures(
             yield label, image
 
 
-def _pictures_of_one_file(path: Path, start: int, stop: int | None) -> Generator[tuple[str, Image.Image], None, None]:
+def _pictures_of_one_file(
+    path: Path, start: int, stop: int | None, step: int
+) -> Generator[tuple[str, Image.Image], None, None]:
     with path.open("rb") as file:
         with _decoding(path, ""):
             image = Image.open(file, formats=readable_kinds())
             count = picture_count(image)
         if excess := limits.FRAMES.excess(count):
             raise unreadable(path, f"has {excess}")
-        for index in range(count)[start:stop]:
+        for index in range(count)[start:stop:step]:
             label = f" (picture {index + 1} of {count})" if count > 1 else ""
             with _decoding(path, label):
                 image.seek(index)

@@ -75,6 +75,18 @@ class VideoInfo:
     clock_start: int = 0  # ticks
     clock_shifts: tuple[int, ...] = ()  # ticks to add to the file's clock from its k-th jump on, see frame_times.py
     notes: tuple[str, ...] = ()  # what of the file does not come through as it is, as sentences
+    part: range | None = None  # of a part of a clip: its frames' numbers in the whole one
+    part_of: "VideoInfo | None" = field(default=None, repr=False)  # which is this
+
+    @property
+    def numbers(self) -> range:
+        """The frames' numbers in the whole clip."""
+        return range(self.frame_count) if self.part is None else self.part
+
+    @property
+    def whole(self) -> "VideoInfo":
+        """The clip that this is a part of, or is."""
+        return self.part_of or self
 
     @property
     def frame_times(self) -> np.ndarray:
@@ -128,10 +140,41 @@ def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: b
     return info
 
 
+def part_of(info: VideoInfo, numbers: range) -> VideoInfo:
+    """A part of a clip as a clip: the frames with these numbers, at least one, ascending, counted anew from 0.
+
+    It begins with its first frame, and a part of all frames is the clip itself.
+    """
+    if numbers == info.numbers:
+        return info
+    pts, step = info.pts[numbers.start : numbers.stop : numbers.step], numbers.step
+    begin = int(pts[0]) if numbers.start else 0
+    after = numbers[-1] + step  # the frame that would come next
+    seconds = float(int(pts[-1] - pts[0]) * info.time_base)
+    if after < info.frame_count:
+        seconds = float(int(info.pts[after] - pts[0]) * info.time_base)
+    elif step == 1:
+        seconds = info.duration_seconds - float(int(pts[0] - info.pts[0]) * info.time_base)
+    else:
+        seconds += float(step / info.frame_rate)
+    return replace(
+        info,
+        frame_rate=info.frame_rate / step,
+        frame_count=len(numbers),
+        duration_seconds=seconds,
+        pts=_frozen(pts - begin),
+        seek_points=_frozen(()),
+        clock_start=info.clock_start + begin,
+        part=numbers,
+        part_of=info,
+    )
+
+
 def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
     """Stream the frames [start, stop) of a probed clip; a frame has the same pixels whatever `start` is.
 
-    Nothing but the current frame is held. Closing the iterator, or any error, ends ffmpeg at once.
+    Of a part they are counted from 0, too, but have the times of the whole clip. Nothing but the current frame is held.
+    Closing the iterator, or any error, ends ffmpeg at once.
 
     Raises:
         UnreadableVideo: the file changed or broke since it was probed.
@@ -144,13 +187,13 @@ def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Gen
         return
     if not info.path.exists():
         raise unreadable(info.path, "is no longer there")
-    images = read_images(info.path, start, stop) if info.container in IMAGE_CONTAINERS else _decode(info, start, stop)
-    index = start
+    wanted, whole, index = info.numbers[start:stop], info.whole, start
+    images = read_images(info.path, wanted) if info.container in IMAGE_CONTAINERS else _decode(whole, wanted)
     with closing(images):
         for image in images:
             if image.shape[:2] != (info.height, info.width):
                 break
-            yield Frame(index, float(int(info.pts[index]) * info.time_base), image)
+            yield Frame(index, float(int(whole.pts[info.numbers[index]]) * whole.time_base), image)
             index += 1
     if index < stop:
         raise unreadable(info.path, f"was changed while it was read: frame {index} is gone or of another size")
@@ -268,14 +311,14 @@ def describe(path: Path, *options: str) -> tuple[list[dict[str, Any]], str]:
     return header["streams"], str(header["format"]["format_name"])
 
 
-def _decode(info: VideoInfo, start: int, stop: int) -> Generator[np.ndarray, None, None]:
-    """Decode from the last frame before `start` where that is possible, else from the beginning of the file."""
-    if start > _MOST_IN_VAIN and not len(info.seek_points) and info.uniform and info.orderly:
+def _decode(info: VideoInfo, wanted: range) -> Generator[np.ndarray, None, None]:
+    """Decode from the last frame before the first wanted one where that is possible, else from the file's beginning."""
+    if wanted.start > _MOST_IN_VAIN and not len(info.seek_points) and info.uniform and info.orderly:
         info = _indexed(info)
-    position = bisect_right(info.seek_points, start) - 1
+    position = bisect_right(info.seek_points, wanted.start) - 1
     anchor = int(info.seek_points[position]) if position >= 0 else 0
     if anchor > 0:
-        with closing(_run(info, start, stop, anchor)) as images:
+        with closing(_run(info, wanted, anchor)) as images:
             first = next(images, None)
             if first is not None:
                 yield first
@@ -285,9 +328,9 @@ def _decode(info: VideoInfo, start: int, stop: int) -> Generator[np.ndarray, Non
             raise _broken(info, f"cannot be read from frame {anchor} on, where decoding should begin")
         _log.warning("%s: its index is wrong, reading from the beginning", info.path.name)
     if info.uniform:
-        yield from _run(info, start, stop, 0)
+        yield from _run(info, wanted, 0)
     else:  # where the picture changes, ffmpeg begins to count anew
-        yield from islice(_run(info, 0, stop, 0), start, None)
+        yield from islice(_run(info, range(wanted[-1] + 1), 0), wanted.start, None, wanted.step)
 
 
 def _indexed(info: VideoInfo) -> VideoInfo:
@@ -310,51 +353,60 @@ def _indexed(info: VideoInfo) -> VideoInfo:
     )
 
 
-def _run(info: VideoInfo, start: int, stop: int, anchor: int) -> Generator[np.ndarray, None, None]:
-    """One ffmpeg process. After a seek to `anchor` that missed frame `start`, nothing comes and nothing is raised."""
+def _run(info: VideoInfo, wanted: range, anchor: int) -> Generator[np.ndarray, None, None]:
+    """One ffmpeg process. After a seek to `anchor` that missed the first frame, nothing comes and nothing is raised."""
     with ExitStack() as opened:
-        shown = opened.enter_context(ShownTimes(info.pts[start:] + info.clock_start)) if info.promised else None
-        command = _command(info, start, stop, anchor, shown)
+        stamps = info.pts[wanted.start :] + info.clock_start
+        shown = opened.enter_context(ShownTimes(stamps)) if info.promised else None
+        command = _command(info, wanted, anchor, shown)
         process, errors = opened.enter_context(running(command, info.path, [shown.descriptor] if shown else []))
-        for index in range(start, stop):
+        for index in wanted:
             image = np.empty((info.height, info.width, 3), np.uint8)
             if process.stdout.readinto(image.data.cast("B")) < image.nbytes:
-                if anchor > 0 and index == start:
+                if anchor > 0 and index == wanted.start:
                     return
                 process.wait()
                 raise _broken(info, f"broke off at frame {index} of {info.frame_count}{reason(errors)}")
             if shown and (not shown.agree() or has_complained(errors)):
                 raise _broken(info, f"is not as it should be at frame {index}{reason(errors)}")
             yield image
-        if shown and (stop == info.frame_count or shown.frames < stop - start):
+        passed = wanted[-1] + 1 - wanted.start
+        if shown and (_reaches_end(info, wanted) or shown.frames < passed):
             surplus, failed = process.stdout.read(1), process.wait() != 0
-            agreed = shown.agree() and shown.frames >= stop - start
+            agreed = shown.agree() and shown.frames >= passed
             if surplus or failed or not agreed or has_complained(errors):
-                raise _broken(info, f"is not as it should be before frame {stop}{reason(errors)}")
+                raise _broken(info, f"is not as it should be before frame {wanted[-1] + 1}{reason(errors)}")
 
 
-def _command(info: VideoInfo, start: int, stop: int, anchor: int, shown: ShownTimes | None) -> list[str]:
-    """ffmpeg's arguments to write the frames [start, stop) as raw RGB to its standard output.
+def _reaches_end(info: VideoInfo, wanted: range) -> bool:
+    return wanted[-1] == info.frame_count - 1
 
-    After a seek, the first frame must be frame `start` by its exact time stamp, which `copyts` keeps: a seek that lands
-    too late then gives no frame at all, instead of the wrong ones; nor does one to a frame that only its packet called
-    a key frame. Of a clip that is held to a promise, one frame more is asked for after the last, which must not come.
+
+def _command(info: VideoInfo, wanted: range, anchor: int, shown: ShownTimes | None) -> list[str]:
+    """ffmpeg's arguments to write the wanted frames as raw RGB to its standard output.
+
+    After a seek, the first frame must be the first wanted one by its exact time stamp, which `copyts` keeps: a seek
+    that lands too late then gives no frame at all, instead of the wrong ones; nor does one to a frame that only its
+    packet called a key frame. Of a clip that is held to a promise, one frame more is asked for after the last, which
+    must not come.
     """
     seek = {}
-    pick = f"gte(n,{start})"
+    pick = f"gte(n,{wanted.start})"
     if anchor > 0:
         seconds = ceil((int(info.pts[anchor]) + info.clock_start) * info.time_base * 10**6) / 10**6
         seek = {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{seconds:.6f}"}
-        pick = f"eq(pts,{info.pts[start] + info.clock_start})+gt(selected_n,0)"
+        pick = f"eq(pts,{info.pts[wanted.start] + info.clock_start})+gt(selected_n,0)"
         if shown:
             pick = f"st(0,max(ld(0),key*eq(pts,{info.pts[anchor] + info.clock_start})));ld(0)*({pick})"
     yuv = {"in_color_matrix": info.yuv_matrix, "in_range": "pc" if info.full_range else "tv"} if info.yuv_matrix else {}
     source = ffmpeg.input(SOURCE, nostdin=None, copyts=None, **input_options(), **seek)
     frames = source[str(info.stream_index)].filter("select", pick)
     frames = shown.noted(frames) if shown else frames
+    if wanted.step > 1:
+        frames = frames.filter("select", f"not(mod(n,{wanted.step}))")
     # the size is named so that a change of resolution within the stream cannot shift the raw bytes
     frames = frames.filter("scale", info.width, info.height, flags=_SCALER, **yuv).filter("format", "rgb24")
-    count = stop - start + (shown is not None and stop == info.frame_count)
+    count = len(wanted) + (shown is not None and _reaches_end(info, wanted))
     ticks = {"enc_time_base": f"{info.time_base.numerator}/{info.time_base.denominator}"}  # coarser: a complaint
     output = {"format": "rawvideo", "frames:v": count, **passthrough(), **ticks}
     command: list[str] = ffmpeg.output(frames, "pipe:", **output).compile()

@@ -41,7 +41,7 @@ class OutputSpec:
     frame_images: FrameImages = "jpg"
     """Which files a data set holds the frames in."""
     frame_interval: int = 1
-    """n >= 1: the frames 0, n, 2n, ... are written."""
+    """n >= 1: the frames 0, n, 2n, ... are written, counted from the first that is tracked."""
     frame_rate: Fraction | None = None
     """Frames a second of the written frames; None keeps each frame's own time."""
     model: str | None = None
@@ -101,7 +101,7 @@ class Output(ABC):
             if frame.index >= self.spec.searched_from:
                 self._searched += 1
                 self._empty = [count + (not one.visible) for count, one in zip(self._empty, facts, strict=True)]
-            if frame.index % self.spec.frame_interval:
+            if self.spec.video.numbers.index(frame.index) % self.spec.frame_interval:
                 return
             self._add(frame, masks, facts)
         self.frames_written += 1

@@ -46,6 +46,10 @@ class CvatOutput(Dataset):
                 self._shown[index] = ""
 
     def _complete(self) -> None:
+        numbers, count = self.spec.video.numbers, self.spec.video.whole.frame_count
+        for index, points in enumerate(self._shown):
+            if points and numbers[-1] + numbers.step < count:  # after a part nothing is known
+                self._tracks[index].add([numbers[-1] + numbers.step, 1, points])
         self._zip.deflate("annotations.xml", (text.encode("utf-8") for text in self._xml()))
 
     def _xml(self) -> Iterator[str]:
@@ -61,7 +65,7 @@ class CvatOutput(Dataset):
         yield "</annotations>\n"
 
     def _meta(self) -> str:
-        video = self.spec.video
+        video = self.spec.video.whole
         labels = "".join(
             f"<label><name>{escape(name)}</name><color>{self._colour(number)}</color><attributes></attributes></label>"
             for number, name in enumerate(self.categories)

@@ -30,7 +30,7 @@ class LabelStudioOutput(Dataset):
 
     def __init__(self, spec: OutputSpec) -> None:
         super().__init__(spec)
-        self._rate = float(spec.video.frame_rate)
+        self._rate = float(spec.video.whole.frame_rate)
         self._tasks = self._gather()
         self._sequences = [self._gather() for _ in spec.names]
         self._pending: list[dict[str, Any] | None] = [None] * len(spec.names)
@@ -58,7 +58,7 @@ class LabelStudioOutput(Dataset):
     def _key_frame(self, frame: Frame, facts: ObjectFacts) -> dict[str, Any]:
         """The box in percent of the frame, on the first of Label Studio's frames that shows this one."""
         assert facts.box is not None
-        (x0, y0, x1, y1), video = facts.box, self.spec.video
+        (x0, y0, x1, y1), video = facts.box, self.spec.video.whole
         seconds = frame.time_seconds - float(video.pts[0] * video.time_base)
         number = max(0, ceil((seconds - _LATE_SECONDS) * self._rate)) + 1
         shares = ((x0, video.width), (y0, video.height), (x1 - x0, video.width), (y1 - y0, video.height))
@@ -83,7 +83,7 @@ class LabelStudioOutput(Dataset):
         self._zip.store("image_interface.xml", _IMAGE.format(labels=labels).encode("utf-8"))
 
     def _video_task(self) -> Iterator[bytes]:
-        video = self.spec.video
+        video = self.spec.video.whole
         head = {"data": {"video": video.path.name}}
         yield b"[" + json.dumps(head, ensure_ascii=False).encode("utf-8")[:-1]
         yield f', "predictions": [{{"model_version": {json.dumps(self._model)}, "result": ['.encode()

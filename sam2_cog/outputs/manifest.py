@@ -48,7 +48,7 @@ class Manifest:
         self._frames.close()
 
     def _head(self) -> dict[str, Any]:
-        spec, video = self._spec, self._spec.video
+        spec, video = self._spec, self._spec.video.whole
         return {
             "versions": {"sam2-cog": __version__, "torch": _version_of("torch"), "ffmpeg": version()},
             "model": spec.model,

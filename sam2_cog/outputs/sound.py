@@ -10,6 +10,8 @@ from sam2_cog.media.ffmpeg_run import input_options, muxer_version
 from sam2_cog.media.frame_times import JUMP_AHEAD_SECONDS, JUMP_BACK_SECONDS
 from sam2_cog.media.video import VideoInfo, describe
 
+_SECONDS_BEFORE = 2  # until a decoder of sound that begins in the middle is right
+
 
 @dataclass(frozen=True)
 class SoundRule:
@@ -34,8 +36,8 @@ class SoundRule:
 def sound_tracks(video: VideoInfo, rule: SoundRule) -> tuple[list[Any], dict[str, Any], list[str]]:
     """The source's sound tracks as ffmpeg's streams, timed from the clip's beginning; options for their codecs; notes.
 
-    Sound whose clock jumps is always encoded anew: it is moved, cut and filled up to stay with the picture. The notes
-    are sentences of what is lost.
+    Sound whose clock jumps is always encoded anew: it is moved, cut and filled up to stay with the picture. So is that
+    of a part of a clip, from its first frame to its last one's end. The notes are sentences of what is lost.
     """
     if not video.has_audio:
         return [], {}, []
@@ -43,21 +45,41 @@ def sound_tracks(video: VideoInfo, rule: SoundRule) -> tuple[list[Any], dict[str
     tracks = [track for track in tracks if "codec_name" in track]  # ffmpeg can do nothing with the others
     name = f"file:{video.path.absolute()}"
     begins = float(video.clock_start * video.time_base)
-    source = ffmpeg.input(name, itsoffset=f"{-begins:.9f}", **input_options())
+    source = ffmpeg.input(name, itsoffset=f"{-begins:.9f}", **_seek(video), **input_options())
     streams = [source[str(track["index"])] for track in tracks]
+    changed = ""
     if video.clock_shifts:
         streams = [_continuous(stream, video) for stream in streams]
+        changed = f"because the clock of {video.path.name} jumps"
+    if extent := _extent(video):
+        streams = [stream.filter("atrim", **extent) for stream in streams]
+        changed = "because it is cut to a part of the video"
     notes = []
     codecs: dict[str, Any] = {"strict": "experimental"}  # FLAC in MP4 counts as that up to ffmpeg 5
     for position, track in enumerate(tracks):
         copied = rule.keeps(track["codec_name"])
-        codecs[f"c:a:{position}"] = "copy" if copied and not video.clock_shifts else rule.encoder
+        codecs[f"c:a:{position}"] = "copy" if copied and not changed else rule.encoder
         if not copied:
             reason = f"because {rule.container} cannot hold {track['codec_name']}"
             notes.append(f"The sound is re-encoded as {rule.codec}, {reason}.")
-    if video.clock_shifts:
-        notes = [f"The sound is re-encoded as {rule.codec}, because the clock of {video.path.name} jumps."]
+    if changed:
+        notes = [f"The sound is re-encoded as {rule.codec}, {changed}."]
     return streams, codecs, notes
+
+
+def _extent(video: VideoInfo) -> dict[str, float]:
+    """Of a part of a clip: where its sound begins and ends in seconds; not where the clip itself does."""
+    begins, ends = video.numbers[0] > 0, video.numbers[-1] < video.whole.frame_count - 1
+    last = float(int(video.pts[0]) * video.time_base) + video.duration_seconds
+    return ({"start": 0} if begins else {}) | ({"end": last} if ends else {})
+
+
+def _seek(video: VideoInfo) -> dict[str, Any]:
+    """Options to read from a little before a part that begins in the middle, unless the clock of the file jumps."""
+    if not video.numbers[0] or video.clock_shifts:
+        return {}
+    seconds = max(0.0, float(video.clock_start * video.time_base) - _SECONDS_BEFORE)
+    return {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{seconds:.6f}"}
 
 
 def _continuous(stream: Any, video: VideoInfo) -> Any:

@@ -77,7 +77,7 @@ class VideoOutput(Output):
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._writer is not None
         picture = self._paint(frame, masks)
-        own = int(self.spec.video.pts[frame.index]) * self.spec.video.time_base
+        own = int(self.spec.video.pts[self.spec.video.numbers.index(frame.index)]) * self.spec.video.time_base
         seconds = self.frames_written / self._rate if self._rate else own
         self._writer.write(_even(picture) if self.even_size else picture, seconds)
 
@@ -117,7 +117,7 @@ class VideoOutput(Output):
         return command
 
     def _sound(self) -> tuple[list[Any], dict[str, Any]]:
-        if self._rate is None and self.spec.frame_interval == 1:
+        if self._rate is None and self.spec.frame_interval == self.spec.video.numbers.step == 1:
             tracks, codecs, notes = sound_tracks(self.spec.video, self.sound)
             self.notes += notes
             return tracks, codecs

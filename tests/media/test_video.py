@@ -17,7 +17,7 @@ from PIL import Image
 
 from sam2_cog.errors import UnreadableVideo
 from sam2_cog.media import frame_archive, video
-from sam2_cog.media.video import BrokenPromise, VideoInfo, probe, read_frames
+from sam2_cog.media.video import BrokenPromise, VideoInfo, part_of, probe, read_frames
 from tests.clip_table import CASES, CLOSED, COUNT, EXACT, FRAMES, UNEVEN, Case, grown, turned, with_alpha
 from tests.clips import (
     LOSSLESS,
@@ -81,6 +81,35 @@ def test_a_window_has_the_pixels_of_the_full_read(reading: Reading) -> None:
         assert [frame.index for frame in window] == list(range(start, stop))
         for frame in window:
             assert np.array_equal(frame.image, reading.frames[frame.index].image), frame.index
+
+
+@pytest.mark.parametrize("numbers", [range(5, 21), range(9, 24, 4), range(0, 10, 3), range(23, 24)])
+def test_a_part_has_the_frames_and_the_times_of_the_whole(reading: Reading, numbers: range) -> None:
+    if numbers[-1] >= reading.info.frame_count:
+        return
+    part = part_of(reading.info, numbers)
+    try:
+        frames = list(read_frames(part))
+    except BrokenPromise:  # of a frame where decoding cannot begin
+        assert reading.case is CASES["refresh"]
+        part = part_of(probe(reading.info.path), numbers)
+        frames = list(read_frames(part))
+    assert [frame.index for frame in frames] == list(range(part.frame_count)) and part.frame_count == len(numbers)
+    for frame, number in zip(frames, numbers, strict=True):
+        whole = reading.frames[number]
+        assert frame.time_seconds == whole.time_seconds and np.array_equal(frame.image, whole.image), number
+    begin = reading.frames[numbers[0]].time_seconds if numbers[0] else 0.0
+    assert part.frame_times == pytest.approx([frame.time_seconds - begin for frame in frames], abs=1e-9)
+    (last,) = read_frames(part, part.frame_count - 1)
+    assert last.index == part.frame_count - 1 and np.array_equal(last.image, frames[-1].image)
+
+
+def test_a_part_lasts_until_the_frame_that_would_come_next(tmp_path: Path) -> None:
+    info = probe(write_clip(tmp_path / "a.mp4", FRAMES, options=CLOSED, times_ms=UNEVEN))
+    seconds = np.array([*UNEVEN, UNEVEN[-1] + 1000 / 24]) / 1000
+    assert part_of(info, range(COUNT)) is info
+    for numbers, after in ((range(2, 6), 6), (range(4, COUNT), COUNT), (range(2, 9, 3), 11)):
+        assert part_of(info, numbers).duration_seconds == pytest.approx(seconds[after] - seconds[numbers[0]], abs=2e-3)
 
 
 def test_the_first_frame_can_be_had_before_the_others_are_counted(reading: Reading) -> None:
