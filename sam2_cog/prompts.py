@@ -295,7 +295,8 @@ def _check_candidates(name: str, entries: Sequence[Entry]) -> None:
         if entry.candidate and entry is not other:
             raise InvalidRequest(
                 f"click_candidates: {entry.called} has candidate {entry.candidate}, but {quoted(name)} "
-                f"has {other.called} on frame {entry.frame} too, and only a first click without a box or a mask has candidates"
+                f"has {other.called} on frame {entry.frame} too, and only a first click without a box or a mask has "
+                "candidates"
             )
 
 

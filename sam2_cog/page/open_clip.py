@@ -211,6 +211,7 @@ class OpenClip:
             request.click_object_ids,
             request.click_corrections,
             request.propagation,
+            click_candidates=request.click_candidates,
         )
         self.inputs = inputs
         return request, objects
