@@ -2,8 +2,8 @@
 
 One frame of the stream is one `Frame`, in display order, never duplicated or dropped. A video is decoded by ffmpeg; a
 zip or a folder of frames or an image file by `frame_archive`. YUV becomes RGB with the matrix and range that the stream
-is tagged with (see `stream_header.yuv_matrix`), HDR without tone mapping; an alpha plane is left out and the RGB taken
-as it is.
+is tagged with (see `stream_header.yuv_matrix`), HDR and wide gamut become BT.709 (see `to_bt709`); an alpha plane
+is left out and the RGB taken as it is.
 """
 
 import json
@@ -32,6 +32,7 @@ from sam2_cog.media.frame_times import FrameTimes, put_right
 from sam2_cog.media.indexed_copy import IndexedCopy, copy_stream
 from sam2_cog.media.scan import excess_of_clip, scan_frames, scan_packets
 from sam2_cog.media.shown_times import ShownTimes
+from sam2_cog.media.to_bt709 import PIXEL_FORMAT, Colours, to_bt709
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class VideoInfo:
     stream_index: int = 0
     yuv_matrix: str = ""  # swscale's name of the matrix; empty: the picture is RGB or grey
     full_range: bool = False
+    colours: Colours | None = None  # what the file's RGB means, where that is not BT.709; that of a `Frame` is
     pixel_aspect: Fraction = Fraction(1)  # width to height of a pixel when displayed
     uniform: bool = True  # size and colours never change within the stream
     orderly: bool = True  # it decoded without a complaint, and its time stamps are in order as they are
@@ -257,6 +259,7 @@ def _probe_video(path: Path, first_only: bool) -> VideoInfo:
         stream_index=int(stream["index"]),
         yuv_matrix=stream_header.yuv_matrix(stream),
         full_range=stream.get("color_range") == "pc",
+        colours=stream_header.colours(stream),
         pixel_aspect=stream_header.pixel_aspect(stream),
         uniform=scan.uniform,
         orderly=orderly,
@@ -360,8 +363,9 @@ def _run(info: VideoInfo, wanted: range, anchor: int) -> Generator[np.ndarray, N
         shown = opened.enter_context(ShownTimes(stamps)) if info.promised else None
         command = _command(info, wanted, anchor, shown)
         process, errors = opened.enter_context(running(command, info.path, [shown.descriptor] if shown else []))
+        planes = np.empty((3, info.height, info.width), "<u2") if info.colours else None
         for index in wanted:
-            image = np.empty((info.height, info.width, 3), np.uint8)
+            image = np.empty((info.height, info.width, 3), np.uint8) if planes is None else planes
             if process.stdout.readinto(image.data.cast("B")) < image.nbytes:
                 if anchor > 0 and index == wanted.start:
                     return
@@ -369,7 +373,7 @@ def _run(info: VideoInfo, wanted: range, anchor: int) -> Generator[np.ndarray, N
                 raise _broken(info, f"broke off at frame {index} of {info.frame_count}{reason(errors)}")
             if shown and (not shown.agree() or has_complained(errors)):
                 raise _broken(info, f"is not as it should be at frame {index}{reason(errors)}")
-            yield image
+            yield to_bt709(image, info.colours) if info.colours else image
         passed = wanted[-1] + 1 - wanted.start
         if shown and (_reaches_end(info, wanted) or shown.frames < passed):
             surplus, failed = process.stdout.read(1), process.wait() != 0
@@ -383,7 +387,7 @@ def _reaches_end(info: VideoInfo, wanted: range) -> bool:
 
 
 def _command(info: VideoInfo, wanted: range, anchor: int, shown: ShownTimes | None) -> list[str]:
-    """ffmpeg's arguments to write the wanted frames as raw RGB to its standard output.
+    """ffmpeg's arguments to write the wanted frames to its standard output: as RGB, or as planes for `to_bt709`.
 
     After a seek, the first frame must be the first wanted one by its exact time stamp, which `copyts` keeps: a seek
     that lands too late then gives no frame at all, instead of the wrong ones; nor does one to a frame that only its
@@ -405,7 +409,8 @@ def _command(info: VideoInfo, wanted: range, anchor: int, shown: ShownTimes | No
     if wanted.step > 1:
         frames = frames.filter("select", f"not(mod(n,{wanted.step}))")
     # the size is named so that a change of resolution within the stream cannot shift the raw bytes
-    frames = frames.filter("scale", info.width, info.height, flags=_SCALER, **yuv).filter("format", "rgb24")
+    frames = frames.filter("scale", info.width, info.height, flags=_SCALER, **yuv)
+    frames = frames.filter("format", PIXEL_FORMAT if info.colours else "rgb24")
     count = len(wanted) + (shown is not None and _reaches_end(info, wanted))
     ticks = {"enc_time_base": f"{info.time_base.numerator}/{info.time_base.denominator}"}  # coarser: a complaint
     output = {"format": "rawvideo", "frames:v": count, **passthrough(), **ticks}
