@@ -261,7 +261,7 @@ def _extent(info: VideoInfo) -> str:
     """How many frames are tracked, and which if not all."""
     if info.part is None:
         return f"{info.frame_count} frames"
-    step = f", every {info.part.step}th" if info.part.step > 1 else ""
+    step = f" in steps of {info.part.step}" if info.part.step > 1 else ""
     return f"{info.frame_count} of {info.whole.frame_count} frames ({info.part[0]} to {info.part[-1]}{step})"
 
 
