@@ -345,3 +345,12 @@ def test_a_session_refuses_the_outputs_that_a_run_refuses(session: Session, smal
     with pytest.raises(InvalidRequest, match=r"output: .small\.mp4. is the video itself"):
         session.write(Request(small_clip, "[30,40]"), small_clip)
     assert small_clip.read_bytes() == before
+
+
+def test_a_part_of_the_clip_is_a_clip_of_its_own(small_model: LoadedModel, small_clip: Path, tmp_path: Path) -> None:
+    part: dict[str, Any] = {"start_frame": 1, "frame_stride": 2, "output_format": "png", "mask_type": "binary"}
+    request = Request(small_clip, "[30,40]", click_frames="3", **part)
+    with Session(small_clip, small_model) as session:
+        assert session.write(request, tmp_path / "part.zip").frames == 3
+    segment_video(request, small_model, tmp_path / "fresh.zip", lambda *_: None)
+    assert (tmp_path / "part.zip").read_bytes() == (tmp_path / "fresh.zip").read_bytes()

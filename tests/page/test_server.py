@@ -398,6 +398,26 @@ def test_a_result_is_that_of_the_command_line_and_needs_no_network(
         assert same(tmp_path / str(number)) == same(expected)
 
 
+def test_a_part_of_the_clip_is_that_of_the_command_line(
+    page: Page, demo_model: LoadedModel, clip: Path, tmp_path: Path
+) -> None:
+    more: dict[str, Any] = {
+        "start_frame": 0,
+        "end_frame": 4,
+        "frame_stride": 2,
+        "output_format": "png",
+        "mask_type": "binary",
+    }
+    assert {"start_frame", "end_frame", "frame_stride"} <= {
+        one["name"] for one in page.address.ask("GET", "/api/facts").json["inputs"]
+    }
+    (tmp_path / "part.zip").write_bytes(
+        page.address.ask("GET", page.events("write", {**INPUTS, **more})[-1]["file"]).body
+    )
+    segment_video(Request(clip, **INPUTS, **more), demo_model, tmp_path / "out.zip")
+    assert contents(tmp_path / "part.zip") == contents(tmp_path / "out.zip")
+
+
 def contents(archive: Path) -> Any:
     with zipfile.ZipFile(archive) as opened_archive:
         return {name: opened_archive.read(name) for name in opened_archive.namelist()}
