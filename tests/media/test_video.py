@@ -85,16 +85,17 @@ def test_a_window_has_the_pixels_of_the_full_read(reading: Reading) -> None:
 
 
 @pytest.mark.parametrize("numbers", [range(5, 21), range(9, 24, 4), range(0, 10, 3), range(23, 24)])
-def test_a_part_has_the_frames_and_the_times_of_the_whole(reading: Reading, numbers: range) -> None:
+def test_a_part_has_the_frames_and_the_times_of_the_whole(
+    reading: Reading, numbers: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if numbers[-1] >= reading.info.frame_count:
         return
-    part = part_of(reading.info, numbers)
-    try:
-        frames = list(read_frames(part))
-    except BrokenPromise:  # of a frame where decoding cannot begin
-        assert reading.case is CASES["refresh"]
-        part = part_of(probe(reading.info.path), numbers)
-        frames = list(read_frames(part))
+    info = reading.info
+    if reading.case is CASES["refresh"]:  # decoding cannot begin where its packets say
+        monkeypatch.setattr(video, "scan_packets", lambda *_: None)
+        info = probe(info.path)
+    part = part_of(info, numbers)
+    frames = list(read_frames(part))
     assert [frame.index for frame in frames] == list(range(part.frame_count)) and part.frame_count == len(numbers)
     for frame, number in zip(frames, numbers, strict=True):
         whole = reading.frames[number]
