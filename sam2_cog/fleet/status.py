@@ -18,7 +18,7 @@ MOST_ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Event:
-    """A clip was `started`, `done`, `failed`, or `stopped` from outside, which is nobody's failure."""
+    """A clip was `started`, `done`, `failed`, or `stopped` from outside, which is no failure; or its worker `died`."""
 
     id: str
     status: str
@@ -69,7 +69,13 @@ class Status:
     def attempts(self, name: str, digest: str) -> int:
         """How often in a row this very request was in work when its process died."""
         event = self._last.get(name)
-        return event.attempt if event and event.status == "started" and event.digest == digest else 0
+        begun = event and event.status in ("started", "died") and event.digest == digest
+        return event.attempt if event and begun else 0
+
+    def deaths(self, name: str, digest: str) -> int:
+        """How often in a row a worker was seen to die of it; that of one who hands out clips is no such death."""
+        event, attempts = self._last.get(name), self.attempts(name, digest)
+        return attempts - 1 if attempts and event and event.status == "started" else attempts
 
     def add(self, event: Event) -> None:
         """Write an event down for good."""
