@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--model", default="large")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3, help="the fastest counts")
+    parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)  # of `benchmarks.gpu`, which ends it itself
     arguments = parser.parse_args()
     for row in ready_rows(arguments.model, arguments.device, arguments.repeats):
         print(row, flush=True)
