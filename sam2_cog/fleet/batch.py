@@ -43,17 +43,6 @@ class DeviceBroken(RuntimeError):
     """The GPU takes no more work from this process; another one can go on."""
 
 
-def left_to_do(jobs: Sequence[Job], status: Status, results: Results) -> list[Job]:
-    """The jobs whose result is missing, or was made from another request."""
-
-    def is_done(job: Job) -> bool:
-        event = status.last(job.name)
-        done = event is not None and event.status == "done" and event.digest == job.digest
-        return done and results.has(job.output)
-
-    return [job for job in jobs if not is_done(job)]
-
-
 def run_batch(jobs: Sequence[Job], model: LoadedModel, status: Status, results: Results, watch: Watch) -> None:
     """Carry out the jobs one after the other, and write down what became of each.
 

@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from sam2_cog.engine.model import load_model
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.fleet.batch import Watch, left_to_do, run_batch
+from sam2_cog.fleet.batch import Watch, run_batch
 from sam2_cog.fleet.cost import Estimate, estimate
 from sam2_cog.fleet.manifest import Job, read_manifest, shard_of
-from sam2_cog.fleet.status import Event, Status
+from sam2_cog.fleet.status import Event, Status, left_to_do
 from sam2_cog.fleet.storage import Results
 
 SOME_FAILED = 1

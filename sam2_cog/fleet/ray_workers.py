@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from collections import deque
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 MOST_FAILED_STARTS = 3
 _OBJECT_STORE_BYTES = 80 << 20  # nearly the least that Ray takes: nothing is put there
 _LOST = "its node has died"  # Ray's words: the machine went, which is no fault of the clip
+_SECONDS_TO_ANSWER = 10
 _SECONDS_TO_STOP = 10
 _SECONDS_TO_WAIT = 60
 
@@ -211,9 +213,12 @@ def _connected(address: str, workers: int) -> Iterator[str | None]:
 
 
 def _join(address: str, options: dict[str, Any]) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
+        if port.isdigit():  # where nobody answers, Ray itself would ask for minutes
+            socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
         ray.init(address, **options)
-    except (ConnectionError, ValueError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, OverflowError, ImportError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidRequest(f"ray: there is no cluster at {address!r}: {reason[:200]}") from None
 

@@ -6,11 +6,14 @@ process left half written is passed over.
 
 import fcntl
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.fleet.manifest import Job
+from sam2_cog.fleet.storage import Results
 
 MOST_ATTEMPTS = 2
 """A clip that was in work when its process died is tried so often in all; then it has failed."""
@@ -82,6 +85,17 @@ class Status:
         self._file.write(json.dumps(asdict(event), ensure_ascii=False).encode() + b"\n")
         self._file.flush()
         self._last[event.id] = event
+
+
+def left_to_do(jobs: Sequence[Job], status: Status, results: Results) -> list[Job]:
+    """The jobs whose result is missing, or was made from another request."""
+
+    def is_done(job: Job) -> bool:
+        event = status.last(job.name)
+        done = event is not None and event.status == "done" and event.digest == job.digest
+        return done and results.has(job.output)
+
+    return [job for job in jobs if not is_done(job)]
 
 
 def _event(line: bytes) -> Event | None:

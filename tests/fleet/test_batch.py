@@ -16,9 +16,9 @@ from PIL import Image
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.fleet import batch
-from sam2_cog.fleet.batch import DIED, DeviceBroken, left_to_do, run_batch
+from sam2_cog.fleet.batch import DIED, DeviceBroken, run_batch
 from sam2_cog.fleet.manifest import read_manifest
-from sam2_cog.fleet.status import Event, Status
+from sam2_cog.fleet.status import Event, Status, left_to_do
 from sam2_cog.fleet.storage import Results
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request

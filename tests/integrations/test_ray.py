@@ -45,7 +45,7 @@ def start(tmp_path: Path, temporary: Path) -> Start:
 def rows(tmp_path: Path) -> Rows:
     """Clips of some seconds' work each."""
     for number in range(CLIPS):
-        write_clip(tmp_path / f"clip_{number}.mp4", numbered_frames(60 + number, 64, 48))
+        write_clip(tmp_path / f"clip_{number}.mp4", numbered_frames(40 + number, 64, 48))
     return [{"video": f"clip_{number}.mp4", **CLICK} for number in range(CLIPS)]
 
 
@@ -138,8 +138,9 @@ def test_a_machine_that_goes_is_no_failure_of_its_clip(start: Start, rows: Rows,
     assert "its worker went with its machine" in run.log.read_text()
 
 
-def test_a_cluster_that_is_not_there_is_said_in_a_sentence(start: Start, rows: Rows) -> None:
-    run = start(rows, "127.0.0.1:1")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "auto"])
+def test_a_cluster_that_is_not_there_is_said_in_a_sentence(start: Start, rows: Rows, address: str) -> None:
+    run = start(rows[:1], address)
     assert run.finish() == 2
-    assert "sam2-cog: ray: there is no cluster at '127.0.0.1:1'" in run.log.read_text()
+    assert f"sam2-cog: ray: there is no cluster at {address!r}: " in run.log.read_text()
     assert "Traceback" not in run.log.read_text()
