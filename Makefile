@@ -4,7 +4,7 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 5000
 BIN := .venv/bin
-CODE := sam2_cog predict.py samples tests tools benchmarks
+CODE := sam2_cog predict.py samples tests tools benchmarks deploy
 DEMO := outputs/demo
 APT := $(if $(filter-out 0,$(shell id -u)),sudo) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off

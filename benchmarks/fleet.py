@@ -13,7 +13,6 @@ tenth and at the end. Ray's environment is that of `make .integrations/ray/insta
 import argparse
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -48,11 +47,11 @@ def main(arguments: list[str]) -> int:
         print("way | clips | seconds | clips a minute", flush=True)
         alone = timed("a process for each clip, xargs -P 2", clips[:20], lambda: by_clip(folder / "alone", clips[:20]))
         timed("a process for each shard, xargs -P 2", rows, lambda: by_shard(folder / "shards", rows))
-        timed("ray, 2 workers", rows, lambda: by_ray(folder / "ray", rows).finish())
-        disturbed = by_ray(folder / "disturbed", rows)
+        timed("ray, 2 workers", rows, lambda: by_ray(folder, "ray", rows).finish())
+        disturbed = by_ray(folder, "disturbed", rows)
         timed("ray, a worker and the driver killed", rows, lambda: disturb(disturbed, len(rows)))
         faults = judge(disturbed, clips, folder, alone)
-        memory(folder / "images", 1000 // scale)
+        memory(folder, 1000 // scale)
     print("\n".join(faults) or f"{len(clips)} done once each, 2 failed, results equal byte for byte")
     return 1 if faults else 0
 
@@ -99,10 +98,10 @@ def plain(lines: list[str]) -> None:
     subprocess.run(command, input="\n".join(lines), text=True, env=environment, check=False)
 
 
-def by_ray(folder: Path, rows: Rows) -> RayRun:
-    write_manifest(folder, rows)
-    (folder.parent / "ray_files").mkdir(exist_ok=True)
-    return RayRun(folder, folder.parent / "ray_files", "--workers", "2")
+def by_ray(folder: Path, name: str, rows: Rows) -> RayRun:
+    """`batch --ray` in a folder of its own; Ray's files lie above it, because the path of a socket must be short."""
+    write_manifest(folder / name, rows)
+    return RayRun(folder / name, folder, "--workers", "2")
 
 
 def disturb(run: RayRun, rows: int) -> None:
@@ -137,10 +136,9 @@ def judge(run: RayRun, clips: Rows, folder: Path, alone: Path) -> list[str]:
 
 def memory(folder: Path, rows: int) -> None:
     """Print what driver and object store hold at a tenth and at the end of many rows of one small image."""
-    folder.mkdir()
     (folder / "image.png").write_bytes(encode_image(numbered_frames(1, 64, 48)[0]))
     click = {"video": str(folder / "image.png"), "click_coordinates": "[30,20]"}
-    run = by_ray(folder / "run", [{"id": str(number), **click} for number in range(rows)])
+    run = by_ray(folder, "images", [{"id": str(number), **click} for number in range(rows)])
     print("images done | driver, MiB | object store, KiB | all of Ray beside the workers, MiB")
     with run.running() as driver:
         for part in (rows // 10, rows):
@@ -148,7 +146,6 @@ def memory(folder: Path, rows: int) -> None:
                 time.sleep(0.1)
             print(f"{run.count('done').total()} | {' | '.join(held(driver.pid))}", flush=True)
         driver.wait()
-    shutil.rmtree(folder)
 
 
 def held(driver: int) -> tuple[str, str, str]:

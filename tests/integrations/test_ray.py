@@ -144,3 +144,15 @@ def test_a_cluster_that_is_not_there_is_said_in_a_sentence(start: Start, rows: R
     assert run.finish() == 2
     assert f"sam2-cog: ray: there is no cluster at {address!r}: " in run.log.read_text()
     assert "Traceback" not in run.log.read_text()
+
+
+def test_a_worker_that_cannot_load_its_model_says_why(
+    start: Start, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sam2.1_hiera_tiny.pt").write_text("no checkpoint")
+    monkeypatch.setenv("SAM2_WEIGHTS_DIR", str(tmp_path))
+    run = start(rows[:1], "--model", "tiny")
+    assert run.finish() == 1
+    (said,) = run.log.read_text().splitlines()
+    assert said.startswith("sam2-cog: tiny: the checkpoint") and "delete it to have it fetched again" in said
+    assert run.events() == []
