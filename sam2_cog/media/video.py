@@ -114,7 +114,9 @@ _copies: WeakKeyDictionary[VideoInfo, IndexedCopy | None] = WeakKeyDictionary() 
 _copying = Lock()
 
 
-def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: bool = False) -> VideoInfo:
+def probe(
+    path: Path | str, frame_rate: Fraction | None = None, *, first_only: bool = False, certain: bool = False
+) -> VideoInfo:
     """Say what a clip is. The frames of a video are those that its packets promise, else all of them are decoded once.
 
     Args:
@@ -122,6 +124,7 @@ def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: b
         frame_rate: frames a second of frames without times of their own, 24 unless given; a video keeps its own.
         first_only: count no further than a video's first frame, which takes no longer for a long clip: enough to show
             it. A video's `frame_count` is then 1, and what depends on its other frames is not known.
+        certain: decode all frames of a video to count them, whatever its packets promise.
 
     Raises:
         UnreadableVideo: the file is missing, or no frame can be read from it.
@@ -134,7 +137,7 @@ def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: b
             raise unreadable(path, "is empty")
         images = probe_images(path)
         rate = frame_rate or stream_header.DEFAULT_RATE
-        info = _probe_video(path, first_only) if images is None else _image_info(path, images, rate)
+        info = _probe_video(path, first_only, certain) if images is None else _image_info(path, images, rate)
     except PermissionError:
         raise unreadable(path, "cannot be opened: permission denied") from None
     if excess := excess_of_clip(info.frame_count, info.width * info.height, info.duration_seconds):
@@ -225,13 +228,13 @@ def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
     )
 
 
-def _probe_video(path: Path, first_only: bool) -> VideoInfo:
+def _probe_video(path: Path, first_only: bool, certain: bool) -> VideoInfo:
     streams, container = describe(path)
     stream = stream_header.picture_stream(path, streams)
     if excess := limits.SOUND_TRACKS.excess(sum(map(_is_sound, streams))):
         raise unreadable(path, f"has {excess}")
     time_base, format_name = Fraction(stream["time_base"]), container.split(",")[0]
-    may_promise = not first_only and _identity(path) not in _promise_breakers
+    may_promise = not (first_only or certain) and _identity(path) not in _promise_breakers
     promise = scan_packets(path, stream, format_name) if may_promise else None
     scan = promise or scan_frames(path, stream, first_only)
     nominal = stream_header.nominal_rate(stream)
