@@ -269,6 +269,7 @@ def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     fleet.add_batch_arguments(batch)
+    _add_checkpoint(batch)
     _add_model(batch)
     batch.set_defaults(run=fleet.run)
     cost = commands.add_parser("estimate", help="say what a manifest would cost, from headers alone")

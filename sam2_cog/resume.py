@@ -10,7 +10,7 @@ import torch
 from sam2_cog import __version__
 from sam2_cog.engine.checkpoints import fingerprint
 from sam2_cog.engine.model import LoadedModel
-from sam2_cog.engine.run_checkpoint import SUFFIX, RunCheckpoint
+from sam2_cog.engine.run_checkpoint import STATE, SUFFIX, RunCheckpoint
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.media.ffmpeg_run import version
 from sam2_cog.request import LONGEST_NAME, Request
@@ -18,11 +18,16 @@ from sam2_cog.request import LONGEST_NAME, Request
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 86_400.0
 
 
-def check_checkpoint(seconds: float, output: Path) -> None:
-    """Raise InvalidRequest if there cannot be a checkpoint every so many seconds beside this output."""
+def check_seconds(seconds: float) -> None:
+    """Raise InvalidRequest if states cannot be so many seconds apart."""
     if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
         allowed = f"a number of seconds from {SHORTEST_SECONDS:g} to {LONGEST_SECONDS:g}"
         raise InvalidRequest(f"checkpoint: {seconds:g} is not allowed, it must be {allowed}")
+
+
+def check_checkpoint(seconds: float, output: Path) -> None:
+    """Raise InvalidRequest if there cannot be a checkpoint every so many seconds beside this output."""
+    check_seconds(seconds)
     if len(os.fsencode(folder_beside(output).name)) > LONGEST_NAME:
         most = LONGEST_NAME - len(folder_beside(Path("x")).name) + 1
         raise InvalidRequest(
@@ -38,6 +43,12 @@ def open_checkpoint(seconds: float, output: Path, request: Request, model: Loade
 def folder_beside(output: Path) -> Path:
     """The folder that holds the checkpoint of an output."""
     return output.with_name(f".{output.name}{SUFFIX}")
+
+
+def last_saved(output: Path) -> int:
+    """When the checkpoint of an output was saved last, in nanoseconds since 1970; 0 where there is none."""
+    state = folder_beside(output) / STATE
+    return state.stat().st_mtime_ns if state.exists() else 0
 
 
 def _belongs_to(request: Request, model: LoadedModel) -> dict[str, str]:

@@ -71,6 +71,13 @@ def test_another_network_or_version_is_another(
     assert differing(belongs_to(demo_model, video), before) == {"version"}
 
 
+def test_when_it_was_saved_last(tmp_path: Path) -> None:
+    assert resume.last_saved(tmp_path / "out.mp4") == 0
+    (tmp_path / ".out.mp4.checkpoint").mkdir()
+    (tmp_path / ".out.mp4.checkpoint/state").touch()
+    assert resume.last_saved(tmp_path / "out.mp4") > 0
+
+
 def test_its_folder_is_hidden_beside_the_output() -> None:
     assert folder_beside(Path("there/out.mp4")) == Path("there/.out.mp4.checkpoint")
 

@@ -30,6 +30,8 @@ from sam2_cog.masks import FrameMasks
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".checkpoint"
+MASKS, STATE = "masks", "state"
+_PART = f"{STATE}.part"
 _RECORD = struct.Struct("<II")  # number of the frame, bytes of its packed masks
 _BLOCK_BYTES = 1 << 20
 
@@ -73,7 +75,7 @@ class RunCheckpoint:
         self._steps = mark.state.step if mark else 0
         with self._writing():
             if not mark:
-                (self._folder / "state").unlink(missing_ok=True)
+                (self._folder / STATE).unlink(missing_ok=True)
             self._masks.truncate(self._length)
             self._masks.seek(self._length)
         if mark:
@@ -121,7 +123,7 @@ class RunCheckpoint:
 
     def _save(self, mark: _Mark) -> None:
         """Write the masks out, then the state; it counts from the moment at which it has its name."""
-        part, data = self._folder / "state.part", BytesIO()
+        part, data = self._folder / _PART, BytesIO()
         memories = [_plain(memory) for memory in mark.state.memories]
         saved = {"step": mark.state.step, "memories": memories, "length": mark.length, "crc": mark.crc}
         torch.save(saved | {"belongs_to": self._belongs_to}, data)
@@ -132,14 +134,14 @@ class RunCheckpoint:
                 file.write(hashlib.sha256(data.getbuffer()).digest() + data.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(part, self._folder / "state")
+            os.replace(part, self._folder / STATE)
             _settle(self._folder)
         self._unsaved, self._steps = None, mark.state.step
 
     def _load(self) -> _Mark | None:
         """What was saved last, if it is whole and belongs to this run; otherwise why not is said."""
         try:
-            saved = _read(self._folder / "state", self._device)
+            saved = _read(self._folder / STATE, self._device)
             others = [kind for kind, value in self._belongs_to.items() if saved["belongs_to"].get(kind) != value]
             if not others and _crc(self._masks, saved["length"]) != saved["crc"]:
                 raise ValueError("check sum")
@@ -156,7 +158,7 @@ class RunCheckpoint:
         return _Mark(state, saved["length"], saved["crc"])
 
     def _remove(self) -> None:
-        for name in ("state", "state.part", "masks"):
+        for name in (STATE, _PART, MASKS):
             with suppress(OSError):
                 (self._folder / name).unlink()
 
@@ -174,9 +176,9 @@ def _lock(folder: Path, name: str) -> BinaryIO:
     while True:
         folder.mkdir(exist_ok=True)
         try:
-            file = os.fdopen(os.open(folder / "masks", os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+            file = os.fdopen(os.open(folder / MASKS, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), (folder / "masks").stat()):
+            if os.path.samestat(os.fstat(file.fileno()), (folder / MASKS).stat()):
                 return file
         except FileNotFoundError:
             continue  # another process has just finished and removed it
