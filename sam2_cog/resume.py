@@ -28,6 +28,8 @@ def check_seconds(seconds: float) -> None:
 def check_checkpoint(seconds: float, output: Path) -> None:
     """Raise InvalidRequest if there cannot be a checkpoint every so many seconds beside this output."""
     check_seconds(seconds)
+    if output == Path("-"):
+        raise InvalidRequest("checkpoint: it is kept beside the output, which must be a file, not the standard output")
     if len(os.fsencode(folder_beside(output).name)) > LONGEST_NAME:
         most = LONGEST_NAME - len(folder_beside(Path("x")).name) + 1
         raise InvalidRequest(

@@ -94,3 +94,8 @@ def test_a_name_that_leaves_no_room_for_the_folders_is_refused() -> None:
     check_checkpoint(60, Path("é" * 119 + "x.mp4"))
     with pytest.raises(InvalidRequest, match="is too long for a checkpoint beside it: 243 bytes at most"):
         check_checkpoint(60, Path("é" * 120 + ".mp4"))
+
+
+def test_there_is_no_place_beside_the_standard_output() -> None:
+    with pytest.raises(InvalidRequest, match="must be a file, not the standard output"):
+        check_checkpoint(60, Path("-"))
