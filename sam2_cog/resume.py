@@ -42,7 +42,10 @@ def open_checkpoint(
     seconds: float, output: Path, request: Request, model: LoadedModel, info: VideoInfo
 ) -> RunCheckpoint:
     """The checkpoint of a request, not yet entered; the video is read once for it."""
-    return RunCheckpoint(folder_beside(output), seconds, _belongs_to(request, model, info), model.device)
+    counted = f"{info.frame_count}{' promised' if info.promised else ''}"  # a promise that breaks leaves nothing behind
+    return RunCheckpoint(
+        folder_beside(output), seconds, {**_belongs_to(request, model), "count of frames": counted}, model.device
+    )
 
 
 def folder_beside(output: Path) -> Path:
@@ -56,13 +59,12 @@ def last_saved(output: Path) -> int:
     return state.stat().st_mtime_ns if state.exists() else 0
 
 
-def _belongs_to(request: Request, model: LoadedModel, info: VideoInfo) -> dict[str, str]:
+def _belongs_to(request: Request, model: LoadedModel) -> dict[str, str]:
     """What the masks and the finished file depend on. Files count by their content: a copy elsewhere is the same."""
     given = [_digest(path) for path in (request.masks, request.boxes) if path]
     return {
         "request": json.dumps([request.inputs, given], sort_keys=True, default=str),
         "video": _digest(request.video),
-        "count of frames": f"{info.frame_count}{' promised' if info.promised else ''}",
         "model": f"{model.name} {fingerprint(model.name)} {model.network.image_size} {model.device.type}",
         "version": f"sam2-cog {__version__}, torch {torch.__version__}, ffmpeg {version()}",
     }
