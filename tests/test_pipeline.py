@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -389,7 +390,10 @@ def test_what_the_video_lost_is_in_the_result_and_the_manifest(run: Run, tmp_pat
         assert json.loads(entries(result.path)["manifest.json"])["notes"][0] == result.notes[0]
 
 
-def test_a_clip_that_breaks_its_promise_is_begun_anew(demo_model: LoadedModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("checkpoint", [None, 0.1])
+def test_a_clip_that_breaks_its_promise_is_begun_anew(
+    demo_model: LoadedModel, tmp_path: Path, checkpoint: float | None
+) -> None:
     fast = ("-qp", "0", "-g", "8", "-movflags", "+faststart")
     clip = write_clip(tmp_path / "a.mp4", numbered_frames(24, 96, 64), options=fast)
     data = bytearray(clip.read_bytes())
@@ -403,7 +407,8 @@ def test_a_clip_that_breaks_its_promise_is_begun_anew(demo_model: LoadedModel, t
         return demo_model
 
     request = Request(clip, "[30,40]", click_frames="2")
-    result = segment_video(request, load, tmp_path / "b.mp4", lambda done, total: seen.append((done, total)))
+    told: dict[str, Any] = {"progress": lambda done, total: seen.append((done, total)), "checkpoint": checkpoint}
+    result = segment_video(request, load, tmp_path / "b.mp4", **told)
     decoded = probe(clip)
     assert not decoded.promised and decoded.notes[0].startswith("video: a.mp4 is damaged, ")
     assert result.frames == decoded.frame_count == probe(tmp_path / "b.mp4").frame_count
@@ -482,3 +487,56 @@ def test_masks_and_boxes_beside_the_part_are_left_out(run: Run, tmp_path: Path, 
     assert run(start_frame=2, end_frame=4, **inputs).frames == 3
     with pytest.raises(InvalidRequest, match=r"^masks: .* is on frame 1, which is not used \(start_frame 2, "):
         run(start_frame=2, mask_frames="1,2", **inputs)
+
+
+# A checkpoint beside the result. Real processes and real kills are in test_main.py.
+
+
+@pytest.mark.parametrize("output_format", ["mp4", "webm", "npz", "coco"])
+def test_broken_off_and_run_again_the_file_is_the_same(
+    demo_model: LoadedModel, tmp_path: Path, output_format: str
+) -> None:
+    """Each byte, in both passes; and the report beside it."""
+    clip = write_clip(tmp_path / "clip.mkv", numbered_frames(12, 96, 64), audio_seconds=0.5)
+    request = Request(clip, "[30,40],[60,20]", click_frames="5,8", output_format=output_format)
+
+    def segment(name: str, stop_at: float, **more: Any) -> tuple[bytes, bytes]:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        path, report = folder / f"out{suffix_of(request)}", folder / "report.json"
+
+        def progress(done: int, total: int) -> None:
+            assert done <= total
+            if done / total > stop_at:
+                raise Cancelled
+
+        segment_video(request, demo_model, path, progress, report=report, **more)
+        assert sorted(folder.iterdir()) == [path, report]
+        return path.read_bytes(), report.read_bytes()
+
+    for stop_at in (0.45, 0.6, 0.9):
+        with pytest.raises(Cancelled):
+            segment("broken", stop_at, checkpoint=0.1)
+        assert [path.name for path in (tmp_path / "broken").iterdir()] == [f".out{suffix_of(request)}.checkpoint"]
+    assert segment("broken", 1, checkpoint=0.1) == segment("whole", 1)
+
+
+def test_the_progress_of_a_run_that_goes_on_ends_at_the_end(run: Run, demo_model: LoadedModel, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", numbered_frames(10, 96, 64))
+    request, told = Request(clip, "[30,40]", click_frames="6"), list[tuple[int, int]]()
+    for stop in (5, 9, 100):
+        told.clear()
+
+        def progress(done: int, total: int, stop: int = stop) -> None:
+            told.append((done, total))
+            if done == stop:
+                raise Cancelled
+
+        with suppress(Cancelled):
+            segment_video(request, demo_model, tmp_path / "out.mp4", progress, checkpoint=0.1)
+    assert told[-1][0] == told[-1][1] and [done for done, _ in told] == list(range(1, len(told) + 1))
+
+
+def test_seconds_that_cannot_be_are_refused_before_anything(demo_model: LoadedModel, small_clip: Path) -> None:
+    with pytest.raises(InvalidRequest, match="checkpoint: 0 is not allowed"):
+        segment_video(Request(small_clip, "[30,40]"), demo_model, small_clip.with_name("out.mp4"), checkpoint=0)
