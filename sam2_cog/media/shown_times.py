@@ -1,7 +1,7 @@
 """Whether ffmpeg hands on the frames that were promised: it notes each one's time stamp beside the pixels.
 
-The notes go into a file, not into a pipe, so that neither side ever waits for the other. Where its filter can (ffmpeg
-4.4), ffmpeg notes a frame before it hands it on; else the notes come in blocks, and the last of them when it ends.
+The notes go into a file, not into a pipe, so that neither side ever waits for the other. A frame is noted before it is
+handed on, which ffmpeg's filter can do from version 4.4 on.
 """
 
 import os
@@ -27,9 +27,7 @@ class ShownTimes:
         """stamps: (frames,) int64 ticks of the frame that must come first, and of all after it to the clip's end."""
         self._stamps = stamps
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed by __exit__
-        self._offset = 0
-        self.frames = 0
-        """So many of the frames have been noted, all of them as promised."""
+        self._offset = self._frames = 0
 
     @property
     def descriptor(self) -> int:
@@ -38,12 +36,11 @@ class ShownTimes:
 
     def noted(self, frames: Any) -> Any:
         """A stream of ffmpeg-python, with the filters that note what passes."""
-        place = {"file": f"pipe:{self.descriptor}", **_at_once()}
         marked = frames.filter("metadata", mode="add", key="shown", value="1")
-        return marked.filter("metadata", mode="print", key="shown", **place)
+        return marked.filter("metadata", mode="print", key="shown", file=f"pipe:{self.descriptor}", direct=1)
 
-    def agree(self) -> bool:
-        """Whether all that has been noted by now is what was promised, frame by frame."""
+    def agree(self, count: int) -> bool:
+        """Whether the first `count` frames have been noted by now, and all that has been is what was promised."""
         lines = os.pread(self.descriptor, _BLOCK, self._offset).split(b"\n")
         while len(lines) > 1:
             while len(lines) > 1:
@@ -52,13 +49,13 @@ class ShownTimes:
                 if line.startswith(b"frame:") and not self._is_next(line):
                     return False
             lines = os.pread(self.descriptor, _BLOCK, self._offset).split(b"\n")
-        return True
+        return self._frames >= count
 
     def _is_next(self, line: bytes) -> bool:
         """Whether it is the next frame; ffmpeg begins to count anew where the picture changes its size or its form."""
         found = _NOTE.match(line)
-        number = self.frames
-        self.frames += 1
+        number = self._frames
+        self._frames += 1
         if found is None or number >= len(self._stamps):
             return False
         return (int(found[1]), int(found[2])) == (number, int(self._stamps[number]))
@@ -73,8 +70,8 @@ class ShownTimes:
 
 
 @lru_cache(maxsize=1)
-def _at_once() -> dict[str, int]:
-    """The filter's option to note each frame before it goes on; empty where ffmpeg has none."""
+def can_be_noted() -> bool:
+    """Whether this machine's ffmpeg can note frames before it hands them on."""
     silent: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = start(["ffmpeg", "-v", "error", "-h", "filter=metadata"], stdout=subprocess.PIPE, **silent)
-    return {"direct": 1} if b" direct " in process.communicate()[0] else {}
+    return b" direct " in process.communicate()[0]

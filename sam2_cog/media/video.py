@@ -31,7 +31,7 @@ from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_imag
 from sam2_cog.media.frame_times import FrameTimes, put_right
 from sam2_cog.media.indexed_copy import IndexedCopy, copy_stream
 from sam2_cog.media.scan import excess_of_clip, scan_frames, scan_packets
-from sam2_cog.media.shown_times import ShownTimes
+from sam2_cog.media.shown_times import ShownTimes, can_be_noted
 from sam2_cog.media.to_bt709 import PIXEL_FORMAT, Colours, to_bt709
 
 _log = logging.getLogger(__name__)
@@ -234,7 +234,7 @@ def _probe_video(path: Path, first_only: bool, certain: bool) -> VideoInfo:
     if excess := limits.SOUND_TRACKS.excess(sum(map(_is_sound, streams))):
         raise unreadable(path, f"has {excess}")
     time_base, format_name = Fraction(stream["time_base"]), container.split(",")[0]
-    may_promise = not (first_only or certain) and _identity(path) not in _promise_breakers
+    may_promise = not (first_only or certain) and _identity(path) not in _promise_breakers and can_be_noted()
     promise = scan_packets(path, stream, format_name) if may_promise else None
     scan = promise or scan_frames(path, stream, first_only)
     nominal = stream_header.nominal_rate(stream)
@@ -368,21 +368,20 @@ def _run(info: VideoInfo, wanted: range, anchor: int) -> Generator[np.ndarray, N
         process, errors = opened.enter_context(running(command, info.path, [shown.descriptor] if shown else []))
         planes = np.empty((3, info.height, info.width), "<u2") if info.colours else None
         for index in wanted:
+            number = index - wanted.start + 1
             image = np.empty((info.height, info.width, 3), np.uint8) if planes is None else planes
             if process.stdout.readinto(image.data.cast("B")) < image.nbytes:
                 if anchor > 0 and index == wanted.start:
                     return
                 process.wait()
                 raise _broken(info, f"broke off at frame {index} of {info.frame_count}{reason(errors)}")
-            if shown and (not shown.agree() or has_complained(errors)):
+            if shown and (not shown.agree(number) or has_complained(errors)):
                 raise _broken(info, f"is not as it should be at frame {index}{reason(errors)}")
             yield to_bt709(image, info.colours) if info.colours else image
-        passed = wanted[-1] + 1 - wanted.start
-        if shown and (_reaches_end(info, wanted) or shown.frames < passed):
+        if shown and _reaches_end(info, wanted):
             surplus, failed = process.stdout.read(1), process.wait() != 0
-            agreed = shown.agree() and shown.frames >= passed
-            if surplus or failed or not agreed or has_complained(errors):
-                raise _broken(info, f"is not as it should be before frame {wanted[-1] + 1}{reason(errors)}")
+            if surplus or failed or not shown.agree(number) or has_complained(errors):
+                raise _broken(info, f"is not as it should be after frame {wanted[-1]}{reason(errors)}")
 
 
 def _reaches_end(info: VideoInfo, wanted: range) -> bool:
