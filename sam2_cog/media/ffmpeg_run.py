@@ -131,7 +131,7 @@ def running(command: list[str], path: Path, inherited: Sequence[int] = ()) -> It
     """
     with path.open("rb") as source, message_file() as errors:
         try:
-            streams = {"stdin": source, "stdout": subprocess.PIPE, "stderr": errors}
+            streams: dict[str, Any] = {"stdin": source, "stdout": subprocess.PIPE, "stderr": errors}
             process = start(command, bufsize=0, pass_fds=inherited, **streams)
         except FileNotFoundError:
             raise unreadable(path, f"cannot be read, because the program {command[0]} is not installed") from None

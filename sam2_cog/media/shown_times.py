@@ -75,6 +75,6 @@ class ShownTimes:
 @lru_cache(maxsize=1)
 def _at_once() -> dict[str, int]:
     """The filter's option to note each frame before it goes on; empty where ffmpeg has none."""
-    silent = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    silent: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = start(["ffmpeg", "-v", "error", "-h", "filter=metadata"], stdout=subprocess.PIPE, **silent)
     return {"direct": 1} if b" direct " in process.communicate()[0] else {}
