@@ -18,7 +18,7 @@ from sam2_cog.limits import Deadline
 from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of
+from sam2_cog.outputs import REPORTS, STANDARD_OUTPUT, Output, OutputSpec, output_for, suffix_of
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
@@ -70,6 +70,7 @@ def segment_video(
 
     model: a loaded one, or what loads it; that is called when the request has turned out to fit the video.
     path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
+        "-" is the standard output, for `jsonl` alone: each line is written when its frame is tracked.
     progress: told after each frame; without it a log line is written about once a second.
     info: what `probe` said of the request's video, where that was asked before.
     report: a `.json` (the manifest) or a `.csv` (a row per frame and object) to be written beside the result.
@@ -79,6 +80,7 @@ def segment_video(
         InvalidRequest: the request does not fit the video, or a path the request, known before the network runs; or its
             time is over.
         OSError: the file cannot be written.
+        ReaderGone: nobody reads the standard output any more.
     """
     check_output(request, Path(path))
     if report is not None:
@@ -169,6 +171,11 @@ def frames_between_stages(info: VideoInfo) -> int:
 def check_output(request: Request, path: Path) -> None:
     """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
     suffix = suffix_of(request)
+    if path == STANDARD_OUTPUT:
+        if request.output_format != "jsonl":
+            reason = f"output_format must be jsonl for that, not {request.output_format}"
+            raise InvalidRequest(f"output: '-' is the standard output, and {reason}")
+        return
     if path.suffix.lower() != suffix:
         apart = request.separate_objects and suffix == ".zip"
         reason = "separate_objects" if apart else request.output_format
@@ -220,6 +227,7 @@ def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
         request.click_frames,
         request.click_object_ids,
         request.click_corrections,
+        request.click_candidates,
         **size,
         propagation=request.propagation,
         from_files=[*masks, *boxes],

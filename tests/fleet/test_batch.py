@@ -16,9 +16,9 @@ from PIL import Image
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.fleet import batch
-from sam2_cog.fleet.batch import DIED, DeviceBroken, left_to_do, run_batch
+from sam2_cog.fleet.batch import DIED, DeviceBroken, run_batch
 from sam2_cog.fleet.manifest import read_manifest
-from sam2_cog.fleet.status import Event, Status
+from sam2_cog.fleet.status import Event, Status, left_to_do
 from sam2_cog.fleet.storage import Results
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
@@ -111,6 +111,16 @@ def test_a_clip_whose_process_died_is_tried_once_more_and_then_has_failed(run: R
     (event,) = run(rows[1:2])
     assert (event.status, event.error) == ("failed", DIED)
     assert [event.status for event in run(rows[1:2])] == ["done"], "a run that somebody starts anew tries again"
+
+
+def test_the_end_of_who_hands_out_clips_is_no_death_of_a_worker(tmp_path: Path) -> None:
+    with Status(tmp_path / "status.jsonl") as status:
+        for what, attempt, deaths in (("started", 1, 0), ("died", 1, 1), ("started", 2, 1), ("died", 2, 2)):
+            status.add(Event("clip", what, "digest", attempt))
+            assert status.deaths("clip", "digest") == deaths
+            assert status.deaths("clip", "another digest") == status.deaths("other", "digest") == 0
+        status.add(Event("clip", "stopped", "digest", 2))
+        assert status.deaths("clip", "digest") == 0
 
 
 def test_an_error_of_our_own_is_a_failed_clip_and_a_broken_gpu_ends_the_process(

@@ -1,5 +1,6 @@
 """`sam2-cog batch` and `estimate` as they are called."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,17 @@ def test_a_cost_is_read_off_the_headers(manifest: Path, capsys: pytest.CaptureFi
     assert lines[0] == ["clips", "2"] and lines[1] == ["frames", "6"] and lines[2] == ["object", "frames", "9"]
     assert lines[4] == ["price", f"{3 / 10 + 3 / 10 * 1.25:.2f}"]
     assert "gone.mp4 does not exist" in " ".join(lines[5])
+
+
+def test_workers_are_those_of_ray(
+    manifest: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["batch", str(manifest), "--output", "out", "--workers", "2"]
+    assert main(arguments) == 2
+    assert "--workers needs --ray" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+    assert main([*arguments, "--ray"]) == 2
+    assert "pip install 'sam2-cog[ray]'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments[:-1], "0"])
+    assert "is not a whole number from 1" in capsys.readouterr().err
