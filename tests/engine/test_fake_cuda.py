@@ -95,7 +95,9 @@ def deciding_on_the_host(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_an_index_on_the_host(real: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, candidates: real(self, replace(candidates, ious=candidates.ious[torch.arange(1)]))
+    return lambda self, candidates, *number: real(
+        self, replace(candidates, ious=candidates.ious[torch.arange(1)]), *number
+    )
 
 
 @pytest.mark.parametrize(
