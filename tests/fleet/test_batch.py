@@ -23,6 +23,7 @@ from sam2_cog.fleet.storage import Results
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
 from tests.clips import encode_image, numbered_frames, write_clip
+from tests.label_studio.file_server import file_server
 
 Rows = list[dict[str, Any]]
 Run = Callable[[Rows], list[Event]]
@@ -179,6 +180,18 @@ def test_files_beside_the_video_are_fetched_too(run: Run, rows: Rows, tmp_path: 
     done, failed = run([found, found | {"id": "gone", "masks": "memory://masks/gone.png"}])
     assert (done.status, done.objects) == ("done", 1), done
     assert failed.error.startswith("masks: memory://masks/gone.png cannot be fetched")
+
+
+def test_https_is_fetched_and_a_signature_is_told_nobody(run: Run, rows: Rows, tmp_path: Path) -> None:
+    with file_server() as server:
+        server.files["/clip.mp4?signature=secret"] = (tmp_path / "clip.mp4").read_bytes()
+        found = rows[1] | {"video": f"{server.url}/clip.mp4?signature=secret"}
+        done, gone = run([found, found | {"id": "gone", "video": f"{server.url}/gone.mp4?signature=secret"}])
+        server.breaks_off = True
+        (half,) = run([found | {"id": "half"}])
+    assert (done.status, done.frames, done.output) == ("done", 3, "clip.mp4")
+    assert gone.error.startswith(f"video: {server.url}/gone.mp4 cannot be fetched: the server answers 404")
+    assert half.error.startswith(f"video: {server.url}/clip.mp4 cannot be fetched: ")
 
 
 def test_a_killed_run_loses_the_clip_in_work_alone(rows: Rows, tmp_path: Path) -> None:
