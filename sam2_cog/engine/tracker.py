@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Protocol
 
 import torch
@@ -19,8 +19,9 @@ from sam2_cog.engine.host_memory import on_its_way
 from sam2_cog.engine.logits import cut, fill_holes
 from sam2_cog.engine.mask_store import MaskStore
 from sam2_cog.engine.model import LoadedModel
-from sam2_cog.engine.object_memory import Conditioning, ObjectMemory, Recall
+from sam2_cog.engine.object_memory import Conditioning, ObjectMemory, Recall, RunState
 from sam2_cog.engine.passes import Passes
+from sam2_cog.engine.run_checkpoint import RunCheckpoint
 from sam2_cog.engine.steps import Clicks, Features, Segmentation, Steps
 from sam2_cog.masks import FrameMasks, no_masks
 from sam2_cog.media.video import Frame
@@ -63,33 +64,38 @@ class Tracker:
         self._model = model
 
     def track(
-        self, clip: Clip, objects: Sequence[ObjectPrompts], propagation: str = "both", *, soft: bool = False
+        self,
+        clip: Clip,
+        objects: Sequence[ObjectPrompts],
+        propagation: str = "both",
+        *,
+        soft: bool = False,
+        checkpoint: RunCheckpoint | None = None,
     ) -> Generator[tuple[Frame, FrameMasks], None, None]:
         """Yield every frame of the clip, in order, with the masks of all objects in the order of `objects`.
 
         propagation: `both` tracks back from the earliest prompt frame and then forward; with `forward` the frames
         before it get empty masks. soft: hand out the masks' logits too (`FrameMasks.soft`).
+        checkpoint: an open one; what it holds is handed out first, without the network, and the rest is added to it.
         Closing the generator stops the work and frees all of it.
         """
         with ThreadPoolExecutor(RESIZING_THREADS) as resizers, MaskStore() as earlier:
             passes = Passes.of(objects, clip.frame_count, propagation)
+            state, known = (checkpoint.state, checkpoint.found()) if checkpoint else (None, iter(()))
             behind = _FRAMES_BEHIND.get(self._model.device.type, 0)
-            run = Run(self._model, clip, objects, passes, resizers, soft=soft, behind=behind)
-            run.condition()
-            for masks in run.backward():
+            run = Run(
+                self._model, clip, objects, passes, resizers, state, soft=soft, checkpoint=checkpoint, behind=behind
+            )
+            if state is None:
+                run.condition()
+            for masks in chain(islice(known, passes.turn), run.backward()):
                 earlier.put(masks)
             with closing(clip.read()) as frames:
                 for frame in islice(frames, passes.start):
                     yield frame, earlier.take(frame.index) if passes.backward else run.empty(frame.index)
+                for masks, frame in zip(known, frames, strict=False):  # in this order: no frame is taken in vain
+                    yield frame, masks
                 yield from run.forward(frames)
-
-
-@dataclass(frozen=True)
-class RunState:
-    """All that a run needs to go on, of a bounded size: the step that comes next, each object's memory before it."""
-
-    step: int
-    memories: tuple[ObjectMemory, ...]
 
 
 def new_memory(model: LoadedModel, clip: Clip) -> ObjectMemory:
@@ -142,17 +148,20 @@ class Run:
         state: RunState | None = None,
         *,
         soft: bool = False,
+        checkpoint: RunCheckpoint | None = None,
         behind: int = 0,
     ) -> None:
         """passes: those of all objects of the clip, of which `objects` may be a part.
         state: what an earlier run of the same objects and passes knew, which goes over to this one; without it,
-        `condition` comes first. behind: by how many steps the masks that are handed out may lag behind `state`.
+        `condition` comes first. checkpoint: told each step. behind: by how many steps the masks that are handed out
+        may lag behind `state`.
         """
         self._model = model
         self._clip = clip
         self._passes = passes
         self._resizers = resizers
         self._soft = soft
+        self._checkpoint = checkpoint
         self._behind = behind
         self._steps = model.steps
         state = state or RunState(0, tuple(new_memory(model, clip) for _ in objects))
@@ -226,18 +235,28 @@ class Run:
 
     def _pass(self, images: Iterator[tuple[int, Tensor]], *, reverse: bool) -> Iterator[FrameMasks]:
         """Track through (frame index, resized image) pairs in the order of the pass; a few are encoded at once."""
-        launched: deque[Callable[[], FrameMasks]] = deque()
+        launched: deque[tuple[Callable[[], FrameMasks], RunState | None]] = deque()
         while chunk := list(islice(images, self._at_once)):
             with self._model.autocast():
                 features = self._encode(chunk)
             for index, _ in chunk:
                 with self._model.autocast():
-                    launched.append(self._track(index, features.get(index), reverse=reverse))
+                    masks = self._track(index, features.get(index), reverse=reverse)
                 self._step += 1
+                # who goes on between two chunks encodes the frames in the same ones
+                going_on = self.state.copy() if self._checkpoint and index == chunk[-1][0] else None
+                launched.append((masks, going_on))
                 if len(launched) > self._behind:
-                    yield launched.popleft()()
-        for masks in launched:
-            yield masks()
+                    yield self._arrived(*launched.popleft())
+        for masks, going_on in launched:
+            yield self._arrived(masks, going_on)
+
+    def _arrived(self, masks: Callable[[], FrameMasks], going_on: RunState | None) -> FrameMasks:
+        """Wait for the masks of a step, and note them with the state after it."""
+        found = masks()
+        if self._checkpoint:
+            self._checkpoint.add(found, going_on)
+        return found
 
     def _encode(self, chunk: Sequence[tuple[int, Tensor]]) -> dict[int, Features]:
         """Features of the frames on which any object is still to be tracked."""
