@@ -43,13 +43,21 @@ _SECONDS_TO_WAIT = 60
 
 
 def run_on_ray(
-    jobs: Sequence[Job], status: Status, watch: Watch, *, model: str | None, place: str, address: str, workers: int
+    jobs: Sequence[Job],
+    status: Status,
+    watch: Watch,
+    *,
+    model: str | None,
+    place: str,
+    address: str,
+    workers: int,
+    checkpoint: float | None = None,
 ) -> None:
     """Carry out the jobs on many workers, and write down what became of each.
 
     place: where results go, a folder that all machines share or an address. address: of the cluster; without one that
     of RAY_ADDRESS, else Ray is started for this run alone. workers: how many; 0 for one on each GPU, or one without a
-    GPU.
+    GPU. checkpoint: as of `Results`.
 
     Raises:
         InvalidRequest: there is no such cluster.
@@ -59,7 +67,7 @@ def run_on_ray(
     place = place if is_address(place) else str(Path(place).absolute())
     with _connected(address or os.environ.get("RAY_ADDRESS", ""), workers) as scratch:
         count, needs = _shares(workers)
-        fleet = _Fleet(jobs, status, watch, count, needs, (model, place, scratch))
+        fleet = _Fleet(jobs, status, watch, count, needs, (model, place, scratch, checkpoint))
         try:
             fleet.run()
         finally:
