@@ -73,6 +73,10 @@ class Predictor(BasePredictor):
             default="0",
             description="For each click 1 if it corrects the mask that was tracked up to its frame, or 0 if it starts anew there, with commas; if there are too few, the last one repeats. Background clicks alone on a frame always correct.",
         ),
+        click_candidates: str = Input(
+            default="0",
+            description="For each click which of the network's three masks for it alone is meant, 1, 2 or 3, or 0 for the one that it rates best, with commas; if there are too few, the last one repeats. Further clicks of the object on the frame refine it.",
+        ),
         masks: Path | None = Input(
             default=None,
             description="Masks of objects to follow: a .zip with masks/<object>/<frame>.png, as binary archives of this project have, or one PNG in which each value above 0 is an object.",
@@ -101,7 +105,7 @@ class Predictor(BasePredictor):
         ),
         output_format: str = Input(
             default="mp4",
-            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, whatever the mask_type.",
+            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, jsonl a line of JSON per frame, npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, whatever the mask_type.",
             choices=[
                 "mp4",
                 "mov",
@@ -110,6 +114,7 @@ class Predictor(BasePredictor):
                 "webp",
                 "jpg",
                 "csv",
+                "jsonl",
                 "npz",
                 "coco",
                 "ytvis",
@@ -171,6 +176,7 @@ class Predictor(BasePredictor):
                 click_frames=click_frames,
                 click_object_ids=click_object_ids,
                 click_corrections=click_corrections,
+                click_candidates=click_candidates,
                 masks=given_masks,
                 mask_frames=mask_frames,
                 boxes=given_boxes,

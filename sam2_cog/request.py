@@ -82,6 +82,12 @@ class Request:
         "For each click 1 if it corrects the mask that was tracked up to its frame, or 0 if it starts anew there, with "
         "commas; if there are too few, the last one repeats. Background clicks alone on a frame always correct.",
     )
+    click_candidates: str = _input(
+        "0",
+        "For each click which of the network's three masks for it alone is meant, 1, 2 or 3, or 0 for the one that it "
+        "rates best, with commas; if there are too few, the last one repeats. Further clicks of the object on the "
+        "frame refine it.",
+    )
     masks: Path | None = _input(
         None,
         "Masks of objects to follow: a .zip with masks/<object>/<frame>.png, as binary archives of this project have, "
@@ -112,10 +118,10 @@ class Request:
         "mp4",
         "mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a "
         "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, "
-        "npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, "
-        "whatever the mask_type.",
+        "jsonl a line of JSON per frame, npz holds NumPy arrays; the others are data sets of frames and masks in a "
+        ".zip. These all hold the masks, whatever the mask_type.",
         choices=(
-            *("mp4", "mov", "webm", "png", "webp", "jpg", "csv", "npz"),
+            *("mp4", "mov", "webm", "png", "webp", "jpg", "csv", "jsonl", "npz"),
             *("coco", "ytvis", "yolo", "davis", "cvat", "label_studio", "x_anylabeling"),
         ),
     )
