@@ -4,6 +4,7 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from sam2_cog.engine import logits, pillow_bicubic
 from sam2_cog.engine.checkpoints import fetch_checkpoint
 from sam2_cog.engine.model import LoadedModel, build_network, load_weights, place_network
+from sam2_cog.limits import SWITCHES
 from tests.official import official_predictor
 from tests.scenarios import Difference, compare, random_scenario, worst
 
@@ -56,16 +58,17 @@ def _jobs(device: torch.device, dtype: torch.dtype, most: int, end: float) -> st
     mark = "equal" if good and dtype == torch.float32 else "within bounds" if good else "DIFFERS"
     difference = f"{all_of_them.pixels} pixels, logits by up to {all_of_them.logits:.3g}, IoU {all_of_them.iou:.4f}"
     compared = f"{len(found)} jobs, {all_of_them.compared} pixels"
-    return f"| {str(dtype)[6:]} with the official predictor | {compared} | {mark}: {difference} |"
+    switches = "".join(f", {switch.variable}" for switch in SWITCHES if switch.on)
+    return f"| {str(dtype)[6:]}{switches} with the official predictor | {compared} | {mark}: {difference} |"
 
 
 def _demo(device: torch.device, dtype: torch.dtype) -> LoadedModel:
     """The trained demo network, in this type on any device."""
     network = build_network("demo")
     load_weights(network, fetch_checkpoint("demo"), "demo")
-    if device.type == "cuda" and dtype == torch.bfloat16:
-        return place_network("demo", network, device)
-    return LoadedModel("demo", network.to(device).eval().requires_grad_(False), device, dtype)
+    if device.type == "cuda" and dtype == torch.float32:  # where `place_network` would round the products
+        return LoadedModel("demo", network.to(device).eval().requires_grad_(False), device, dtype)
+    return replace(place_network("demo", network, device), dtype=dtype)
 
 
 def _operations(device: torch.device, *, quick: bool) -> Iterator[str]:
