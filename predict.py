@@ -15,7 +15,6 @@ from cog import BasePredictor, Input, Path
 from sam2_cog import limits
 from sam2_cog.engine.model import load_model
 from sam2_cog.errors import CheckpointError, InvalidRequest
-from sam2_cog.outputs import suffix_of
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
 from sam2_cog.service.boundary import allowed_file, for_strangers
@@ -105,7 +104,7 @@ class Predictor(BasePredictor):
         ),
         output_format: str = Input(
             default="mp4",
-            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, whatever the mask_type.",
+            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json, or of one image one picture. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, whatever the mask_type.",
             choices=[
                 "mp4",
                 "mov",
@@ -191,9 +190,9 @@ class Predictor(BasePredictor):
                 smallest_part=smallest_part,
                 propagation=propagation,
             )
-            name = f"{uuid.uuid4().hex}{suffix_of(request)}"  # an upload must not overwrite another one
+            place = self.scratch.folder() / uuid.uuid4().hex  # an upload must not overwrite another one
             with self.watchdog.deadline(limits.SECONDS.value):
-                result = segment_video(request, self.model, self.scratch.folder() / name)
+                result = segment_video(request, self.model, place.with_suffix)
         except Exception as error:
             raise for_strangers(error) from None
         for note in result.notes:

@@ -18,7 +18,8 @@ from sam2_cog.limits import Deadline
 from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of
+from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of, suffix_of_picture
+from sam2_cog.outputs.archive import EXACT
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
@@ -60,7 +61,7 @@ class Result:
 def segment_video(
     request: Request,
     model: LoadedModel | Callable[[], LoadedModel],
-    path: Path | str,
+    path: Path | str | Callable[[str], Path],
     progress: Progress | None = None,
     *,
     info: VideoInfo | None = None,
@@ -69,7 +70,8 @@ def segment_video(
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
     model: a loaded one, or what loads it; that is called when the request has turned out to fit the video.
-    path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
+    path: where the file goes, or what says so when it is called with the suffix that the result has (`suffix_for`). It
+        appears when it is complete, and nothing is left of it after an error or a cancel.
     progress: told after each frame; without it a log line is written about once a second.
     info: what `probe` said of the request's video, where that was asked before.
     report: a `.json` (the manifest) or a `.csv` (a row per frame and object) to be written beside the result.
@@ -80,11 +82,13 @@ def segment_video(
             time is over.
         OSError: the file cannot be written.
     """
-    check_output(request, Path(path))
-    if report is not None:
-        _check_report(request, Path(path), report)
+    place = path if callable(path) else Path(path)
+    if isinstance(place, Path):
+        check_output(request, place)
+        if report is not None:
+            _check_report(request, place, report)
     try:
-        return _segment(request, model, Path(path), progress or LogProgress(), info, report)
+        return _segment(request, model, place, progress or LogProgress(), info, report)
     finally:
         give_back_freed_memory()
 
@@ -92,7 +96,7 @@ def segment_video(
 def _segment(
     request: Request,
     model: LoadedModel | Callable[[], LoadedModel],
-    path: Path,
+    place: Path | Callable[[str], Path],
     progress: Progress,
     info: VideoInfo | None,
     report: Path | None,
@@ -100,6 +104,8 @@ def _segment(
     begin, deadline = time.perf_counter(), Deadline()
     info = info or probe(request.video, request.frame_rate)
     objects = objects_of(request, info)
+    path = place if isinstance(place, Path) else place(suffix_for(request, info, objects))
+    check_picture(request, info, objects, path)
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
@@ -168,12 +174,39 @@ def frames_between_stages(info: VideoInfo) -> int:
 
 def check_output(request: Request, path: Path) -> None:
     """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
-    suffix = suffix_of(request)
-    if path.suffix.lower() != suffix:
+    suffix, picture = suffix_of(request), suffix_of_picture(request)
+    if path.suffix.lower() not in (suffix, picture or suffix):
         apart = request.separate_objects and suffix == ".zip"
         reason = "separate_objects" if apart else request.output_format
-        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in {suffix}, which {reason} needs")
+        of_one = f", or of one image in {picture}" if picture else ""
+        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in {suffix}, which {reason} needs{of_one}")
     _check_place("output", request, path)
+
+
+def is_one_picture(info: VideoInfo) -> bool:
+    """Whether a clip is a single image, and no animation, stack or zip."""
+    return info.container == "image" and info.frame_count == 1
+
+
+def suffix_for(request: Request, info: VideoInfo, objects: Sequence[ObjectPrompts]) -> str:
+    """How the name of the result ends: that of a picture where the input is one image and one file is enough."""
+    apart = request.mask_type in EXACT and len(objects) > 1
+    return (
+        suffix_of_picture(request)
+        if is_one_picture(info) and not apart and suffix_of_picture(request)
+        else suffix_of(request)
+    )
+
+
+def check_picture(request: Request, info: VideoInfo, objects: Sequence[ObjectPrompts], path: Path) -> None:
+    """Raise InvalidRequest if one picture is to be written, which `check_output` allows, of what needs several."""
+    suffix = path.suffix.lower()
+    if suffix == suffix_of(request) or suffix == suffix_for(request, info, objects):
+        return
+    found = f"{request.mask_type} has a picture for each of the {len(objects)} objects"
+    if not is_one_picture(info):
+        found = f"{info.path.name[:80]} is not one image"
+    raise InvalidRequest(f"output: {path.name[:80]!r} is one picture, but {found}, so it must end in .zip")
 
 
 def _check_report(request: Request, output: Path, path: Path) -> None:
