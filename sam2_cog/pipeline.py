@@ -17,20 +17,25 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks
+from sam2_cog.media.frame_archive import UnlikeImages
+from sam2_cog.media.image_set import probe_image_set
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of, suffix_of_picture
-from sam2_cog.outputs.archive import EXACT
+from sam2_cog.outputs.archive import EXACT, Archive
 from sam2_cog.outputs.facts import look_first
+from sam2_cog.outputs.image_set import ImageSetOutput
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request, can_be_a_name
+from sam2_cog.separate_images import asked_on, kind_for_images, masks_of_images, objects_of_images
 
 logger = logging.getLogger(__name__)
 
 MOST_FRAMES_WAITING = 8
 MOST_BYTES_WAITING = 1 << 26
 """What may wait between reading and tracking, and between tracking and writing: 8 frames of 1080p, 2 of 4K."""
+MOST_NAMES_LOGGED = 20
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,9 @@ def segment_video(
             _check_report(request, place, report)
     try:
         return _segment(request, model, place, progress or LogProgress(), info, report)
+    except UnlikeImages as unlike:
+        kind = kind_for_images(request, unlike)
+        return _segment_images(request, model, place, progress or LogProgress(), report, kind)
     finally:
         give_back_freed_memory()
 
@@ -118,20 +126,65 @@ def _segment(
     return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
 
 
+def _segment_images(
+    request: Request,
+    model: LoadedModel | Callable[[], LoadedModel],
+    place: Path | Callable[[str], Path],
+    progress: Progress,
+    report: Path | None,
+    kind: type[Archive],
+) -> Result:
+    """The same for images of different sizes, of which none follows from another."""
+    begin, deadline = time.perf_counter(), Deadline()
+    images = probe_image_set(request.video)
+    largest = max(images.images, key=lambda info: info.width * info.height)
+    if report is not None:
+        raise InvalidRequest(f"report: the images of {images.path.name} are of different sizes, the manifest says all")
+    objects = objects_of_images(request, images)
+    path = place if isinstance(place, Path) else place(suffix_of(request))
+    check_picture(request, largest, objects, path)
+    asked = asked_on(objects)
+    found = f"{images.path.name} holds images of different sizes, which are taken each for itself"
+    left_out = len(images.names) - len(asked)
+    logger.info(
+        "%s: %s; %d objects on %d of %d", found, _numbers(images.names), len(objects), len(asked), len(images.names)
+    )
+    loaded = model if isinstance(model, LoadedModel) else model()
+    spec = output_spec(request, largest, objects, loaded.name, path)
+    output = ImageSetOutput(spec, kind, images, asked)
+    clip = WatchedClip(largest, len(asked), progress, deadline)
+    probe_seconds = time.perf_counter() - begin
+    with closing(clip.watch(images.read(asked))) as frames:
+        tracked = masks_of_images(Tracker(loaded), frames, objects, soft=request.wants_logits)
+        result = write_result(request, spec, clip, tracked, output=output)
+    without = [f"{left_out} of {len(images.names)} images have no click and are left out"] if left_out else []
+    return replace(
+        result, frames=len(asked), seconds=probe_seconds + result.seconds, notes=(found, *without, *result.notes)
+    )
+
+
+def _numbers(names: Sequence[str]) -> str:
+    """The images that a person may look for, each with its number."""
+    shown = [f"{number} is {name}" for number, name in enumerate(names[:MOST_NAMES_LOGGED])]
+    return ", ".join([*shown, "..."] if len(names) > len(shown) else shown)
+
+
 def write_result(
     request: Request,
     spec: OutputSpec,
     clip: "WatchedClip",
     tracked: Generator[tuple[Frame, FrameMasks], None, None],
     report: Path | None = None,
+    output: Output | None = None,
 ) -> Result:
     """Write the file that was asked for; what is neither decoding nor writing counts as the network's time.
 
     tracked: the frames in order, read from `clip`, with the masks of the objects of `spec`; closed in the end.
+    output: what writes them, not yet open; without it that of the request's format.
     """
     begin = time.perf_counter()
     waited = 0.0
-    output = output_for(request.output_format, spec)
+    output = output or output_for(request.output_format, spec)
     outputs = [output] if report is None else [output, REPORTS[report.suffix.lower()](replace(spec, path=report))]
     with ExitStack() as open_files:
         for one in outputs:
@@ -303,15 +356,21 @@ class WatchedClip:
 
     def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
         """Yield the frames [start, stop)."""
-        with closing(self._frames(start, stop)) as frames:
+        with closing(self.watch(self._frames(start, stop))) as frames:
+            for frame in frames:
+                if stop is not None:  # a frame of the last pass, which reads to the end, counts when it is written
+                    self.count_frame()
+                yield frame
+
+    def watch(self, frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
+        """Yield frames from elsewhere, and count the seconds of waiting for them."""
+        with closing(frames):
             while True:
                 begin = time.perf_counter()
                 frame = next(frames, None)
                 self.seconds += time.perf_counter() - begin
                 if frame is None:
                     return
-                if stop is not None:  # a frame of the last pass, which reads to the end, counts when it is written
-                    self.count_frame()
                 yield frame
 
     def _frames(self, start: int, stop: int | None) -> Generator[Frame, None, None]:

@@ -26,7 +26,8 @@ ALLOWED = {
     "painting": {"errors", "limits", "masks", "request"},
     "outputs": CELLAR | {"media", "painting"},
     "overlap": set(),
-    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files"},
+    "separate_images": CELLAR | ROOMS | {"box_files"},
+    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files", "separate_images"},
     "session": CELLAR | ROOMS | {"pipeline", "mask_files", "box_files"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }

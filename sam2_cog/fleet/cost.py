@@ -10,7 +10,7 @@ from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.storage import fetch
 from sam2_cog.limits import FRAMES
-from sam2_cog.media.frame_archive import probe_images, unreadable
+from sam2_cog.media.frame_archive import ImageClip, UnlikeImages, probe_each, probe_images, unreadable
 from sam2_cog.media.stream_header import nominal_rate, picture_stream
 from sam2_cog.media.video import describe
 from sam2_cog.prompts import PromptStrings, parse_prompts
@@ -57,9 +57,9 @@ def _length_and_objects(job: Job) -> tuple[int, int]:
         path = fetch("video", job.sources["video"], Path(folder))
         if not path.exists():
             raise unreadable(path, "does not exist")
-        images = probe_images(path, headers_only=True)
+        images = _images(path)
         if images is not None:
-            length, sides = images.count, (images.width, images.height)
+            length, sides = len(images), (max(one.width for one in images), max(one.height for one in images))
         else:
             streams, _ = describe(path)
             stream = picture_stream(path, streams)
@@ -67,6 +67,15 @@ def _length_and_objects(job: Job) -> tuple[int, int]:
     side = max(sides)  # the clip may be shown turned, and only the objects are to be counted
     said = [getattr(job.request, item.name) for item in fields(PromptStrings)]
     return length, len(parse_prompts(*said, width=side, height=side, frame_count=FRAMES.value))
+
+
+def _images(path: Path) -> list[ImageClip] | None:
+    """What each image is, of one size or of several; None of a video."""
+    try:
+        clip = probe_images(path, headers_only=True)
+    except UnlikeImages:
+        return probe_each(path, headers_only=True)[1]
+    return [clip] * clip.count if clip else None
 
 
 def _header_frames(stream: dict[str, Any], streams: list[dict[str, Any]]) -> int:

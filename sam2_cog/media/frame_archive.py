@@ -8,7 +8,7 @@ import errno
 import os
 import re
 import zipfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -59,6 +59,10 @@ class ImageClip:
     """What was passed over, as sentences."""
 
 
+class UnlikeImages(UnreadableVideo):
+    """A zip or a folder whose images are of different sizes: no clip, see `image_set`."""
+
+
 @dataclass(frozen=True)
 class _File:
     """A file of a zip or a folder: its path in there, its size in bytes, and what reads it."""
@@ -93,7 +97,8 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
     is decoded: damage, and the times of an animation, stay unknown.
 
     Raises:
-        UnreadableVideo: no usable image in it, a damaged one, or images of different sizes or in several folders.
+        UnlikeImages: images of different sizes.
+        UnreadableVideo: no usable image in it, a damaged one, or images in several folders.
     """
     container = _container(path)
     if container is None:
@@ -110,7 +115,8 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
             first = first or _described(container, image, width, height)
             if (width, height) != (first.width, first.height):
                 found = f"holds an image of {width}x{height}{label}, but its first is {first.width}x{first.height}"
-                raise unreadable(path, f"{found}; all must be equal")
+                refusal = unreadable(path, f"{found}; all must be equal")
+                raise refusal if container == "image" else UnlikeImages(str(refusal))
             if not headers_only:
                 with _decoding(path, label):
                     require_usable(image)
@@ -133,6 +139,46 @@ def read_images(path: Path, start: int, stop: int) -> Generator[np.ndarray, None
             with _decoding(path, label):
                 decoded = pixels(image)
             yield decoded
+
+
+def probe_each(path: Path, *, headers_only: bool = False) -> tuple[tuple[str, ...], list[ImageClip]]:
+    """The names of the images of a zip or a folder in their order, and what each one is, whatever its size.
+
+    headers_only: as of `probe_images`.
+
+    Raises:
+        UnreadableVideo: as `probe_images`, but for their sizes.
+    """
+    container, deadline, found = str(_container(path)), limits.Deadline(), []
+    with _listing(path, container) as files:
+        names = tuple(PurePosixPath(file.name).name for file in _numbered(path, container, files))
+    notes = _passed_over(path, container)
+    with closing(_pictures(path, container, 0, None)) as pictures:
+        for label, image in pictures:
+            with _decoding(path, label):
+                width, height = upright_size(image)
+            check_size(path, width, height)
+            described = replace(_described(container, image, width, height), count=1, notes=notes)
+            if not headers_only:
+                with _decoding(path, label):
+                    require_usable(image)
+            deadline.check()
+            found.append(described)
+    return names, found
+
+
+def read_chosen(path: Path, chosen: Collection[int]) -> Generator[tuple[int, np.ndarray], None, None]:
+    """Those of the images of a zip or a folder, each with its place: (H, W, 3) uint8 RGB; one is held at a time.
+
+    Raises:
+        UnreadableVideo: an image cannot be decoded.
+    """
+    with closing(_pictures(path, str(_container(path)), 0, max(chosen) + 1)) as pictures:
+        for place, (label, image) in enumerate(pictures):
+            if place in chosen:
+                with _decoding(path, label):
+                    decoded = pixels(image)
+                yield place, decoded
 
 
 def _container(path: Path) -> str | None:

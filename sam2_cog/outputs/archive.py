@@ -9,7 +9,7 @@ Of one image the result may be the one picture itself, where the path's suffix i
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -45,8 +45,8 @@ class Archive(Output):
         self._exact = spec.mask_type in EXACT
         top = "masks" if self._exact else "frames"
         apart = self._exact or spec.separate_objects
-        self._folders = tuple(f"{top}/{name}" for name in safe_names(spec.names)) if apart else ()
-        self._manifest = Manifest(spec, self._folders, notes=self.notes)
+        self.folders = tuple(f"{top}/{name}" for name in safe_names(spec.names)) if apart else ()
+        self._manifest = Manifest(spec, self.folders, notes=self.notes)
         self._zip: ZipFileWriter | OnePicture | None = None
 
     @abstractmethod
@@ -59,18 +59,27 @@ class Archive(Output):
 
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._zip is not None
-        number = f"{self.frames_written:05d}"
+        for name, content in self.files(frame, masks, f"{self.frames_written:05d}", range(len(self.folders))):
+            self._zip.store(name, content)
+        self._manifest.add(frame, facts)
+
+    def files(self, frame: Frame, masks: FrameMasks, stem: str, shown: Iterable[int]) -> Iterator[tuple[str, bytes]]:
+        """The files of a frame, each by its path in the archive, whose name begins with `stem`, and its content.
+
+        shown: the objects that have a picture of their own, where each has one.
+        """
         if self._exact:
             picture_of = _probability if self.spec.mask_type == "probability" else _binary
-            for index, folder in enumerate(self._folders):
+            for index in shown:
                 content = encode(".png", picture_of(masks, index), *_PNG_OF_MASK)
-                self._zip.store(f"{folder}/{number}.png", content)
+                yield f"{self.folders[index]}/{stem}.png", content
+        elif self.folders:
+            for index in shown:
+                suffix, content = self._encode(self._paint(frame, masks.only(index)))
+                yield f"{self.folders[index]}/{stem}.{suffix}", content
         else:
-            for index, folder in enumerate(self._folders or ("frames",)):
-                shown = masks.only(index) if self._folders else masks
-                suffix, content = self._encode(self._paint(frame, shown))
-                self._zip.store(f"{folder}/{number}.{suffix}", content)
-        self._manifest.add(frame, facts)
+            suffix, content = self._encode(self._paint(frame, masks))
+            yield f"frames/{stem}.{suffix}", content
 
     def _finish(self) -> None:
         assert self._zip is not None
