@@ -139,7 +139,7 @@ ODD = "video: photos.zip holds an image of 320x180 (cliff.jpg), but its first is
 @pytest.mark.parametrize(
     ("inputs", "sentence"),
     [
-        ({"output_format": "npz"}, f"{ODD} for npz; png, webp, jpg take each for itself"),
+        ({"output_format": "yolo"}, f"{ODD} for yolo; png, webp, jpg take each for itself"),
         ({"output_format": "coco"}, f"{ODD} for coco; png, webp, jpg take each for itself"),
         ({"masks": "masks.zip"}, "masks: the images of photos.zip differ in size, they take clicks and boxes alone"),
         ({"click_frames": "0,0,1,4"}, "click_frames: point 4 is on frame 4, but the video has frames 0 to 3"),
