@@ -50,7 +50,7 @@ class Predictor(BasePredictor):
     def predict(
         self,
         video: Path = Input(
-            description="A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip or a folder of numbered frames (JPEG, PNG, WebP, BMP, TIFF), or an image."
+            description="A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip or a folder of numbered frames (JPEG, PNG, WebP, BMP, TIFF) or of videos (shots), or an image."
         ),
         click_coordinates: str = Input(
             default="",
@@ -62,7 +62,7 @@ class Predictor(BasePredictor):
         ),
         click_frames: str = Input(
             default="0",
-            description="For each click the number of its frame, from 0, with commas; if there are too few, the last one repeats.",
+            description="For each click the number of its frame, from 0, with commas; if there are too few, the last one repeats. Of shots 1:12 is frame 12 of shot 1, both from 0.",
         ),
         click_object_ids: str = Input(
             default="",

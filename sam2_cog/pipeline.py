@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from sam2_cog.box_files import read_boxes
@@ -17,18 +18,21 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks
-from sam2_cog.media.frame_archive import UnlikeImages
+from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.image_set import probe_image_set
+from sam2_cog.media.shots import Shots, opened_shots
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of, suffix_of_picture
 from sam2_cog.outputs.archive import EXACT, Archive
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.outputs.image_set import ImageSetOutput
+from sam2_cog.outputs.shots import ShotsOutput
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request, can_be_a_name
 from sam2_cog.separate_images import asked_on, kind_for_images, masks_of_images, objects_of_images
+from sam2_cog.shots import objects_of_shots
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +101,9 @@ def segment_video(
     except UnlikeImages as unlike:
         kind = kind_for_images(request, unlike)
         return _segment_images(request, model, place, progress or LogProgress(), report, kind)
+    except HoldsVideos:
+        with opened_shots(request.video) as shots:
+            return _segment_shots(request, model, place, progress or LogProgress(), report, shots)
     finally:
         give_back_freed_memory()
 
@@ -117,7 +124,7 @@ def _segment(
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
-    clip = WatchedClip(info, _frames_to_read(request, info, objects), progress, deadline)
+    clip = WatchedClip(info, _frames_to_read(request, info.frame_count, objects), progress, deadline)
     probe_seconds = time.perf_counter() - begin
     loaded = model if isinstance(model, LoadedModel) else model()
     spec = output_spec(request, info, objects, loaded.name, path)
@@ -161,6 +168,35 @@ def _segment_images(
     return replace(
         result, frames=len(asked), seconds=probe_seconds + result.seconds, notes=(found, *without, *result.notes)
     )
+
+
+def _segment_shots(
+    request: Request,
+    model: LoadedModel | Callable[[], LoadedModel],
+    place: Path | Callable[[str], Path],
+    progress: Progress,
+    report: Path | None,
+    shots: Shots,
+) -> Result:
+    """The same for several videos, which are tracked as one clip and written each for itself."""
+    begin, deadline = time.perf_counter(), Deadline()
+    path = place if isinstance(place, Path) else place(ShotsOutput.suffix)
+    if path.suffix.lower() != ShotsOutput.suffix:
+        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in .zip, which several shots need")
+    if report is not None:
+        raise InvalidRequest(f"report: {shots.path.name} holds several shots, of which archives have a manifest each")
+    objects = objects_of_shots(request, shots)
+    names = _numbers([f"{info.path.name} ({info.frame_count} frames)" for info in shots.videos])
+    logger.info("%s: %d shots: %s; %d objects", shots.path.name, len(shots.videos), names, len(objects))
+    loaded = model if isinstance(model, LoadedModel) else model()
+    spec = output_spec(request, shots.largest, objects, loaded.name, path)
+    output = ShotsOutput(spec, shots, partial(output_for, request.output_format), suffix_of(request))
+    clip = _WatchedShots(shots, _frames_to_read(request, shots.frame_count, objects), progress, deadline)
+    probe_seconds = time.perf_counter() - begin
+    tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
+    result = write_result(request, spec, clip, tracked, output=output)
+    notes = result.notes[len(spec.video.notes) :]  # the output tells those of each shot by its name
+    return replace(result, frames=shots.frame_count, seconds=probe_seconds + result.seconds, notes=notes)
 
 
 def _numbers(names: Sequence[str]) -> str:
@@ -228,12 +264,22 @@ def frames_between_stages(info: VideoInfo) -> int:
 def check_output(request: Request, path: Path) -> None:
     """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
     suffix, picture = suffix_of(request), suffix_of_picture(request)
-    if path.suffix.lower() not in (suffix, picture or suffix):
-        apart = request.separate_objects and suffix == ".zip"
-        reason = "separate_objects" if apart else request.output_format
-        of_one = f", or of one image in {picture}" if picture else ""
-        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in {suffix}, which {reason} needs{of_one}")
+    if path.suffix.lower() not in (suffix, picture or suffix) and not _may_be_shots(request, path):
+        raise _wrong_suffix(request, path)
     _check_place("output", request, path)
+
+
+def _may_be_shots(request: Request, path: Path) -> bool:
+    """Whether what is asked for may be a zip of the results of several shots, as far as names tell."""
+    return path.suffix.lower() == ".zip" and (request.video.suffix.lower() == ".zip" or request.video.is_dir())
+
+
+def _wrong_suffix(request: Request, path: Path) -> InvalidRequest:
+    suffix, picture = suffix_of(request), suffix_of_picture(request)
+    apart = request.separate_objects and suffix == ".zip"
+    reason = "separate_objects" if apart else request.output_format
+    of_one = f", or of one image in {picture}" if picture else ""
+    return InvalidRequest(f"output: {path.name[:80]!r} does not end in {suffix}, which {reason} needs{of_one}")
 
 
 def is_one_picture(info: VideoInfo) -> bool:
@@ -256,6 +302,8 @@ def check_picture(request: Request, info: VideoInfo, objects: Sequence[ObjectPro
     suffix = path.suffix.lower()
     if suffix == suffix_of(request) or suffix == suffix_for(request, info, objects):
         return
+    if suffix == ".zip":
+        raise _wrong_suffix(request, path)
     found = f"{request.mask_type} has a picture for each of the {len(objects)} objects"
     if not is_one_picture(info):
         found = f"{info.path.name[:80]} is not one image"
@@ -313,11 +361,11 @@ def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
     )
 
 
-def _frames_to_read(request: Request, info: VideoInfo, objects: tuple[ObjectPrompts, ...]) -> int:
+def _frames_to_read(request: Request, count: int, objects: tuple[ObjectPrompts, ...]) -> int:
     """Prompt frames are read ahead, and the frames up to the first of them once more for the backward pass."""
     prompted = prompt_frames(objects)
     backward = prompted[0] + 1 if request.propagation == "both" and prompted[0] else 0
-    return len(prompted) + backward + info.frame_count
+    return len(prompted) + backward + count
 
 
 def output_spec(
@@ -375,12 +423,32 @@ class WatchedClip:
 
     def _frames(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
         """Decoded in a thread of its own, unless it is one frame or a few too large to wait."""
-        frames, depth = read_frames(self._info, start, stop), frames_between_stages(self._info)
+        frames, depth = self._source(start, stop), frames_between_stages(self._info)
         alone = stop is not None and stop - start == 1
         return read_ahead(frames, depth) if depth and not alone else frames
+
+    def _source(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
+        return read_frames(self._info, start, stop)
 
     def count_frame(self) -> None:
         """One frame more is done."""
         self._deadline.check()
         self._done += 1
         self._progress(self._done, self._total)
+
+
+class _WatchedShots(WatchedClip):
+    """The same of several shots."""
+
+    def __init__(self, shots: Shots, total: int, progress: Progress, deadline: Deadline) -> None:
+        super().__init__(shots.largest, total, progress, deadline)
+        self.frame_count = shots.frame_count
+        self._shots = shots
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(height, width) of a frame."""
+        info = self._shots.videos[self._shots.place(index)[0]]
+        return info.height, info.width
+
+    def _source(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
+        return self._shots.read(start, stop)

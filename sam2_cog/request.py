@@ -56,7 +56,7 @@ class Request:
         metadata={
             "option": Option(
                 "A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip or a folder of numbered frames "
-                "(JPEG, PNG, WebP, BMP, TIFF), or an image."
+                "(JPEG, PNG, WebP, BMP, TIFF) or of videos (shots), or an image."
             )
         }
     )
@@ -70,7 +70,8 @@ class Request:
     )
     click_frames: str = _input(
         "0",
-        "For each click the number of its frame, from 0, with commas; if there are too few, the last one repeats.",
+        "For each click the number of its frame, from 0, with commas; if there are too few, the last one repeats. "
+        "Of shots 1:12 is frame 12 of shot 1, both from 0.",
     )
     click_object_ids: str = _input(
         "",

@@ -28,7 +28,8 @@ ALLOWED = {
     "outputs": CELLAR | {"rings", "media", "painting"},
     "overlap": set(),
     "separate_images": CELLAR | ROOMS | {"box_files"},
-    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files", "separate_images"},
+    "shots": CELLAR | {"media", "mask_files", "box_files"},
+    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files", "separate_images", "shots"},
     "session": CELLAR | ROOMS | {"pipeline", "mask_files", "box_files"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -50,6 +50,20 @@ class Clip(Protocol):
     def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
         """Yield the frames [start, stop)."""
         ...
+
+
+@runtime_checkable
+class ClipOfShots(Clip, Protocol):
+    """A clip whose frames are not all of one size."""
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(height, width) of a frame."""
+        ...
+
+
+def frame_size(clip: Clip, index: int) -> tuple[int, int]:
+    """(height, width) of a frame of any clip."""
+    return clip.size(index) if isinstance(clip, ClipOfShots) else (clip.height, clip.width)
 
 
 class Tracker:
@@ -203,7 +217,7 @@ class Run:
 
     def empty(self, frame_index: int) -> FrameMasks:
         """No object on a frame."""
-        return no_masks(frame_index, len(self._targets), (self._clip.height, self._clip.width))
+        return no_masks(frame_index, len(self._targets), frame_size(self._clip, frame_index))
 
     def _resized(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, Tensor]]:
         """Each frame with its image in the network's size; as many as are encoded at once are resized ahead."""
@@ -255,7 +269,7 @@ class Run:
         estimates = torch.stack((scores.float(), presence.float())).cpu().numpy()
         return FrameMasks(
             index,
-            cut(logits, self._clip.height, self._clip.width),
+            cut(logits, *frame_size(self._clip, index)),
             estimates[0],
             estimates[1],
             logits[:, 0].half().cpu().numpy() if self._soft else None,
@@ -337,7 +351,8 @@ class Run:
         return Conditioning(maps[0], found.pointer[0], filled[0], found.iou[0], found.presence[0])
 
     def _clicks(self, prompt: FramePrompt) -> Clicks:
-        return clicks_of(prompt, self._clip.width, self._clip.height, self._steps)
+        height, width = frame_size(self._clip, prompt.frame_index)
+        return clicks_of(prompt, width, height, self._steps)
 
 
 def clicks_of(prompt: FramePrompt, width: int, height: int, steps: Steps) -> Clicks:

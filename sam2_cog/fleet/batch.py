@@ -15,7 +15,7 @@ from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.status import MOST_ATTEMPTS, Event, Status
 from sam2_cog.fleet.storage import Results, fetch
-from sam2_cog.media.frame_archive import UnlikeImages
+from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.video import VideoInfo, probe
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.request import Request
@@ -36,7 +36,7 @@ class Prepared:
     job: Job
     request: Request
     info: VideoInfo | None
-    """None of images of different sizes."""
+    """None of images of different sizes, and of shots."""
     folder: Path
 
 
@@ -152,5 +152,5 @@ def _quiet(done: int, total: int) -> None:
 def _info(request: Request) -> VideoInfo | None:
     try:
         return probe(request.video, request.frame_rate)
-    except UnlikeImages:
+    except (UnlikeImages, HoldsVideos):
         return None
