@@ -104,7 +104,7 @@ class Predictor(BasePredictor):
         ),
         output_format: str = Input(
             default="mp4",
-            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json, or of one image one picture. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, whatever the mask_type.",
+            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json, or of one image one picture. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, jsonl a line of JSON per frame, npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, whatever the mask_type.",
             choices=[
                 "mp4",
                 "mov",
@@ -113,6 +113,7 @@ class Predictor(BasePredictor):
                 "webp",
                 "jpg",
                 "csv",
+                "jsonl",
                 "npz",
                 "coco",
                 "ytvis",

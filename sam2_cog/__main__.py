@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from sam2_cog import __version__
-from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
+from sam2_cog.errors import CheckpointError, InvalidRequest, ReaderGone, UnreadableVideo
 
 if TYPE_CHECKING:
     from sam2_cog.progress import Progress
@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return REFUSED
     except (CheckpointError, OSError) as error:
         print(f"sam2-cog: {_reason(error)}", file=sys.stderr)
+        return FAILED
+    except ReaderGone:  # as in `sam2-cog ... --output - | head -1`
         return FAILED
     except KeyboardInterrupt:
         print("sam2-cog: interrupted, nothing was written", file=sys.stderr)
@@ -93,13 +95,14 @@ def _segment(arguments: argparse.Namespace) -> None:
 
     with _bar() as progress:
         result = segment_video(request, lambda: load_model(arguments.model), output, progress, report=report)
-    print(
+    say = partial(print, file=sys.stderr if arguments.output == "-" else sys.stdout)  # there are the results
+    say(
         f"{result.path}: {result.frames} frames, {result.objects} objects, {result.seconds:.1f} s "
         f"(decode {result.decode_seconds:.1f}, network {result.network_seconds:.1f}; "
         f"beside them paint {result.paint_seconds:.1f}, encode {result.encode_seconds:.1f})"
     )
     for note in result.notes:
-        print(note)
+        say(note)
 
 
 def _local_path(name: str, text: str) -> Path:
@@ -201,7 +204,9 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
             metavar=None if limits.choices else _METAVARS.get(type(item.default), "N"),
             help=limits.description.replace("%", "%%") + default,
         )
-    parser.add_argument("--output", required=True, metavar="FILE", help="where the result goes")
+    parser.add_argument(
+        "--output", required=True, metavar="FILE", help="where the result goes; - is the standard output, for jsonl"
+    )
     parser.add_argument(
         "--report", metavar="FILE", help="a .json or .csv with what was found on each frame, written beside the result"
     )

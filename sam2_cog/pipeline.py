@@ -22,7 +22,15 @@ from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.image_set import probe_image_set
 from sam2_cog.media.shots import Shots, opened_shots
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of, suffix_of_picture
+from sam2_cog.outputs import (
+    REPORTS,
+    STANDARD_OUTPUT,
+    Output,
+    OutputSpec,
+    output_for,
+    suffix_of,
+    suffix_of_picture,
+)
 from sam2_cog.outputs.archive import EXACT, Archive
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.outputs.image_set import ImageSetOutput
@@ -81,6 +89,7 @@ def segment_video(
     model: a loaded one, or what loads it; that is called when the request has turned out to fit the video.
     path: where the file goes, or what says so when it is called with the suffix that the result has (`suffix_for`). It
         appears when it is complete, and nothing is left of it after an error or a cancel.
+        "-" is the standard output, for `jsonl` alone: each line is written when its frame is tracked.
     progress: told after each frame; without it a log line is written about once a second.
     info: what `probe` said of the request's video, where that was asked before.
     report: a `.json` (the manifest) or a `.csv` (a row per frame and object) to be written beside the result.
@@ -90,6 +99,7 @@ def segment_video(
         InvalidRequest: the request does not fit the video, or a path the request, known before the network runs; or its
             time is over.
         OSError: the file cannot be written.
+        ReaderGone: nobody reads the standard output any more.
     """
     place = path if callable(path) else Path(path)
     if isinstance(place, Path):
@@ -263,6 +273,11 @@ def frames_between_stages(info: VideoInfo) -> int:
 
 def check_output(request: Request, path: Path) -> None:
     """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
+    if path == STANDARD_OUTPUT:
+        if request.output_format != "jsonl":
+            reason = f"output_format must be jsonl for that, not {request.output_format}"
+            raise InvalidRequest(f"output: '-' is the standard output, and {reason}")
+        return
     suffix, picture = suffix_of(request), suffix_of_picture(request)
     if path.suffix.lower() not in (suffix, picture or suffix) and not _may_be_shots(request, path):
         raise _wrong_suffix(request, path)
@@ -300,7 +315,7 @@ def suffix_for(request: Request, info: VideoInfo, objects: Sequence[ObjectPrompt
 def check_picture(request: Request, info: VideoInfo, objects: Sequence[ObjectPrompts], path: Path) -> None:
     """Raise InvalidRequest if one picture is to be written, which `check_output` allows, of what needs several."""
     suffix = path.suffix.lower()
-    if suffix == suffix_of(request) or suffix == suffix_for(request, info, objects):
+    if path == STANDARD_OUTPUT or suffix in (suffix_of(request), suffix_for(request, info, objects)):
         return
     if suffix == ".zip":
         raise _wrong_suffix(request, path)

@@ -7,7 +7,6 @@ are exact. An image is in it if something is clicked on it, and has the masks of
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.image_set import ImageSet
@@ -16,7 +15,8 @@ from sam2_cog.outputs.archive import Archive
 from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts, Watch
 from sam2_cog.outputs.folder_names import safe_names
-from sam2_cog.outputs.manifest import Manifest
+from sam2_cog.outputs.json_lines import JsonLines, document
+from sam2_cog.outputs.manifest import head
 from sam2_cog.outputs.zip_file import ZipFileWriter
 
 
@@ -34,7 +34,8 @@ class ImageSetOutput(Output):
         self._images = images
         self._asked = asked
         self._stems = safe_names([PurePosixPath(name).stem for name in images.names])
-        self._manifest = _ImagesManifest(spec, images, kind(spec).folders, notes=self.notes)
+        self._folders = kind(spec).folders
+        self._lines = JsonLines()
         self._zip: ZipFileWriter | None = None
 
     def write(self, frame: Frame, masks: FrameMasks) -> None:
@@ -56,7 +57,10 @@ class ImageSetOutput(Output):
             names.append(name)
         self.paint_seconds += pictures.paint_seconds
         pictures.discard()
-        self._manifest.add_image(frame, [facts[index] for index in asked], names)
+        height, width = frame.image.shape[:2]
+        image = {"image": self._images.names[frame.index], "width": width, "height": height, "files": names}
+        found = [facts[index].as_dict() for index in asked]
+        self._lines.add({"number": len(self._lines), "frame": frame.index, **image, "objects": found})
         missed = [self.spec.names[index] for index in asked if not facts[index].visible]
         self.notes += [
             f"{name} has no mask on image {frame.index} ({self._images.names[frame.index]})" for name in missed
@@ -67,27 +71,12 @@ class ImageSetOutput(Output):
 
     def _finish(self) -> None:
         assert self._zip is not None
-        self._zip.deflate("manifest.json", self._manifest.pieces())
+        said = head(self.spec, self._folders, self.notes)
+        said["video"] = {"name": self._images.path.name, "frame_count": len(self._images.names)}
+        self._zip.deflate("manifest.json", document(said, frames=self._lines))
         self._zip.finish()
 
     def _stop(self) -> None:
-        self._manifest.close()
+        self._lines.close()
         if self._zip is not None:
             self._zip.stop()
-
-
-class _ImagesManifest(Manifest):
-    """A manifest whose frames are images, each with its name, its size and its files."""
-
-    def __init__(self, spec: OutputSpec, images: ImageSet, folders: tuple[str, ...], *, notes: Sequence[str]) -> None:
-        super().__init__(spec, folders, notes=notes)
-        self._images = images
-
-    def add_image(self, frame: Frame, facts: Sequence[ObjectFacts], files: Sequence[str]) -> None:
-        height, width = frame.image.shape[:2]
-        found = [one.as_dict() for one in facts]
-        size = {"image": self._images.names[frame.index], "width": width, "height": height}
-        self._frames.add({"number": len(self._frames), "frame": frame.index, **size, "files": files, "objects": found})
-
-    def _head(self) -> dict[str, Any]:
-        return super()._head() | {"video": {"name": self._images.path.name, "frame_count": len(self._images.names)}}

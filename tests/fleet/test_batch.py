@@ -16,13 +16,14 @@ from PIL import Image
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.fleet import batch
-from sam2_cog.fleet.batch import DIED, DeviceBroken, left_to_do, run_batch
+from sam2_cog.fleet.batch import DIED, DeviceBroken, run_batch
 from sam2_cog.fleet.manifest import read_manifest
-from sam2_cog.fleet.status import Event, Status
+from sam2_cog.fleet.status import Event, Status, left_to_do
 from sam2_cog.fleet.storage import Results
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
 from tests.clips import encode_image, numbered_frames, write_clip
+from tests.label_studio.file_server import file_server
 
 Rows = list[dict[str, Any]]
 Run = Callable[[Rows], list[Event]]
@@ -113,6 +114,16 @@ def test_a_clip_whose_process_died_is_tried_once_more_and_then_has_failed(run: R
     assert [event.status for event in run(rows[1:2])] == ["done"], "a run that somebody starts anew tries again"
 
 
+def test_the_end_of_who_hands_out_clips_is_no_death_of_a_worker(tmp_path: Path) -> None:
+    with Status(tmp_path / "status.jsonl") as status:
+        for what, attempt, deaths in (("started", 1, 0), ("died", 1, 1), ("started", 2, 1), ("died", 2, 2)):
+            status.add(Event("clip", what, "digest", attempt))
+            assert status.deaths("clip", "digest") == deaths
+            assert status.deaths("clip", "another digest") == status.deaths("other", "digest") == 0
+        status.add(Event("clip", "stopped", "digest", 2))
+        assert status.deaths("clip", "digest") == 0
+
+
 def test_an_error_of_our_own_is_a_failed_clip_and_a_broken_gpu_ends_the_process(
     run: Run, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +180,18 @@ def test_files_beside_the_video_are_fetched_too(run: Run, rows: Rows, tmp_path: 
     done, failed = run([found, found | {"id": "gone", "masks": "memory://masks/gone.png"}])
     assert (done.status, done.objects) == ("done", 1), done
     assert failed.error.startswith("masks: memory://masks/gone.png cannot be fetched")
+
+
+def test_https_is_fetched_and_a_signature_is_told_nobody(run: Run, rows: Rows, tmp_path: Path) -> None:
+    with file_server() as server:
+        server.files["/clip.mp4?signature=secret"] = (tmp_path / "clip.mp4").read_bytes()
+        found = rows[1] | {"video": f"{server.url}/clip.mp4?signature=secret"}
+        done, gone = run([found, found | {"id": "gone", "video": f"{server.url}/gone.mp4?signature=secret"}])
+        server.breaks_off = True
+        (half,) = run([found | {"id": "half"}])
+    assert (done.status, done.frames, done.output) == ("done", 3, "clip.mp4")
+    assert gone.error.startswith(f"video: {server.url}/gone.mp4 cannot be fetched: the server answers 404")
+    assert half.error.startswith(f"video: {server.url}/clip.mp4 cannot be fetched: ")
 
 
 def test_a_killed_run_loses_the_clip_in_work_alone(rows: Rows, tmp_path: Path) -> None:
