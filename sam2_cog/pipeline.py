@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from sam2_cog.box_files import read_boxes
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.model import LoadedModel
+from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
@@ -39,6 +40,7 @@ from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request, can_be_a_name
+from sam2_cog.resume import check_checkpoint, open_checkpoint
 from sam2_cog.separate_images import asked_on, kind_for_images, masks_of_images, objects_of_images
 from sam2_cog.shots import objects_of_shots
 
@@ -83,6 +85,7 @@ def segment_video(
     *,
     info: VideoInfo | None = None,
     report: Path | None = None,
+    checkpoint: float | None = None,
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
@@ -93,11 +96,13 @@ def segment_video(
     progress: told after each frame; without it a log line is written about once a second.
     info: what `probe` said of the request's video, where that was asked before.
     report: a `.json` (the manifest) or a `.csv` (a row per frame and object) to be written beside the result.
+    checkpoint: seconds between two states that are written beside the result; after an error or the end of the process
+        the same call goes on from the last one, to the same file, byte for byte.
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
         InvalidRequest: the request does not fit the video, or a path the request, known before the network runs; or its
-            time is over.
+            time is over; or another process holds its checkpoint.
         OSError: the file cannot be written.
         ReaderGone: nobody reads the standard output any more.
     """
@@ -106,14 +111,19 @@ def segment_video(
         check_output(request, place)
         if report is not None:
             _check_report(request, place, report)
+        if checkpoint is not None:
+            check_checkpoint(checkpoint, place)
+    progress = progress or LogProgress()
     try:
-        return _segment(request, model, place, progress or LogProgress(), info, report)
+        return _segment(request, model, place, progress, info, report, checkpoint)
     except UnlikeImages as unlike:
         kind = kind_for_images(request, unlike)
-        return _segment_images(request, model, place, progress or LogProgress(), report, kind)
+        _refuse_beside(f"{request.video.name} holds images of different sizes", report, checkpoint)
+        return _segment_images(request, model, place, progress, kind)
     except HoldsVideos:
+        _refuse_beside(f"{request.video.name} holds several shots", report, checkpoint)
         with opened_shots(request.video) as shots:
-            return _segment_shots(request, model, place, progress or LogProgress(), report, shots)
+            return _segment_shots(request, model, place, progress, shots)
     finally:
         give_back_freed_memory()
 
@@ -125,6 +135,7 @@ def _segment(
     progress: Progress,
     info: VideoInfo | None,
     report: Path | None,
+    seconds: float | None,
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
     info = info or probe(request.video, request.frame_rate)
@@ -134,13 +145,24 @@ def _segment(
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
-    clip = WatchedClip(info, _frames_to_read(request, info.frame_count, objects), progress, deadline)
     probe_seconds = time.perf_counter() - begin
     loaded = model if isinstance(model, LoadedModel) else model()
     spec = output_spec(request, info, objects, loaded.name, path)
-    tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
-    result = write_result(request, spec, clip, tracked, report)
+    with open_checkpoint(seconds, path, request, loaded) if seconds else nullcontext() as checkpoint:
+        step = checkpoint.state.step if checkpoint and checkpoint.state else 0
+        clip = WatchedClip(info, _frames_to_read(request, info.frame_count, objects, step), progress, deadline)
+        tracked = Tracker(loaded).track(
+            clip, objects, request.propagation, soft=request.wants_logits, checkpoint=checkpoint
+        )
+        result = write_result(request, spec, clip, tracked, report)
     return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
+
+
+def _refuse_beside(found: str, report: Path | None, checkpoint: float | None) -> None:
+    """Raise InvalidRequest for what is written beside the result of one clip alone."""
+    for name, given in (("report", report), ("checkpoint", checkpoint)):
+        if given is not None:
+            raise InvalidRequest(f"{name}: there is none beside several results, and {found}")
 
 
 def _segment_images(
@@ -148,15 +170,12 @@ def _segment_images(
     model: LoadedModel | Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
-    report: Path | None,
     kind: type[Archive],
 ) -> Result:
     """The same for images of different sizes, of which none follows from another."""
     begin, deadline = time.perf_counter(), Deadline()
     images = probe_image_set(request.video)
     largest = max(images.images, key=lambda info: info.width * info.height)
-    if report is not None:
-        raise InvalidRequest(f"report: the images of {images.path.name} are of different sizes, the manifest says all")
     objects = objects_of_images(request, images)
     path = place if isinstance(place, Path) else place(suffix_of(request))
     check_picture(request, largest, objects, path)
@@ -185,7 +204,6 @@ def _segment_shots(
     model: LoadedModel | Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
-    report: Path | None,
     shots: Shots,
 ) -> Result:
     """The same for several videos, which are tracked as one clip and written each for itself."""
@@ -193,8 +211,6 @@ def _segment_shots(
     path = place if isinstance(place, Path) else place(ShotsOutput.suffix)
     if path.suffix.lower() != ShotsOutput.suffix:
         raise InvalidRequest(f"output: {path.name[:80]!r} does not end in .zip, which several shots need")
-    if report is not None:
-        raise InvalidRequest(f"report: {shots.path.name} holds several shots, of which archives have a manifest each")
     objects = objects_of_shots(request, shots)
     names = _numbers([f"{info.path.name} ({info.frame_count} frames)" for info in shots.videos])
     logger.info("%s: %d shots: %s; %d objects", shots.path.name, len(shots.videos), names, len(objects))
@@ -376,11 +392,13 @@ def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
     )
 
 
-def _frames_to_read(request: Request, count: int, objects: tuple[ObjectPrompts, ...]) -> int:
-    """Prompt frames are read ahead, and the frames up to the first of them once more for the backward pass."""
-    prompted = prompt_frames(objects)
-    backward = prompted[0] + 1 if request.propagation == "both" and prompted[0] else 0
-    return len(prompted) + backward + count
+def _frames_to_read(request: Request, count: int, objects: tuple[ObjectPrompts, ...], step: int = 0) -> int:
+    """Prompt frames are read ahead, and the frames up to the first of them once more for the backward pass.
+
+    step: how many steps of the passes are done; then there is no prompt frame to read.
+    """
+    passes = Passes.of(objects, count, request.propagation)
+    return (0 if step else len(prompt_frames(objects))) + max(0, passes.turn - step) + count
 
 
 def output_spec(

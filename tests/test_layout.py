@@ -29,7 +29,8 @@ ALLOWED = {
     "overlap": set(),
     "separate_images": CELLAR | ROOMS | {"box_files"},
     "shots": CELLAR | {"media", "mask_files", "box_files"},
-    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files", "separate_images", "shots"},
+    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files", "separate_images", "shots", "resume"},
+    "resume": {"errors", "media", "request", "engine"},
     "session": CELLAR | ROOMS | {"pipeline", "mask_files", "box_files"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }

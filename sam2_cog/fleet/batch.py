@@ -20,6 +20,7 @@ from sam2_cog.media.video import VideoInfo, probe
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.progress import Progress
 from sam2_cog.request import Request
+from sam2_cog.resume import last_saved
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +54,13 @@ def run_batch(jobs: Sequence[Job], model: LoadedModel, status: Status, results: 
     """
     with ThreadPoolExecutor(1) as reader:
         for job, prepared in _prepared_ahead(jobs, reader):
-            attempt = status.attempts(job.name, job.digest) + 1
+            saved = last_saved(results.path(job.output))
+            attempt = status.attempts(job.name, job.digest, saved) + 1
             if attempt > MOST_ATTEMPTS:
                 event = Event(job.name, "failed", job.digest, attempt - 1, error=DIED)
                 let_go(prepared)
             else:
-                status.add(Event(job.name, "started", job.digest, attempt))
+                status.add(Event(job.name, "started", job.digest, attempt, saved=saved))
                 event = _carry_out(job, attempt, prepared, model, results, status)
             status.add(event)
             watch(event)
@@ -104,7 +106,8 @@ def _carry_out(
 
 def _segment(prepared: Prepared, model: LoadedModel, results: Results, progress: Progress) -> Result:
     name = prepared.job.output
-    result = segment_video(prepared.request, model, results.path(name), progress, info=prepared.info)
+    place, request = results.path(name), prepared.request
+    result = segment_video(request, model, place, progress, info=prepared.info, checkpoint=results.checkpoint)
     results.keep(name)
     return result
 

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     index, count = arguments.shard or (0, 1)
     jobs = shard_of(jobs, index, count)
     name = f"status-{index}-of-{count}.jsonl" if arguments.shard else "status.jsonl"
-    results = Results(arguments.output)
+    results = Results(arguments.output, arguments.checkpoint)
     try:
         results.bring(name)
         with Status(results.path(name)) as status:
@@ -96,9 +96,8 @@ def _way(arguments: argparse.Namespace) -> Way:
     except ImportError:
         raise InvalidRequest("ray: it is not installed: pip install 'sam2-cog[ray]'") from None
     options = {"model": arguments.model, "place": arguments.output, "address": arguments.ray}
-    return lambda jobs, status, results, watch: run_on_ray(
-        jobs, status, watch, **options, workers=arguments.workers or 0
-    )
+    numbers = {"workers": arguments.workers or 0, "checkpoint": arguments.checkpoint}
+    return lambda jobs, status, results, watch: run_on_ray(jobs, status, watch, **options, **numbers)
 
 
 def run_estimate(arguments: argparse.Namespace) -> None:

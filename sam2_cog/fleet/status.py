@@ -32,6 +32,8 @@ class Event:
     frames: int = 0
     objects: int = 0
     seconds: float = 0.0
+    saved: int = 0
+    """When it was started: when its checkpoint had been saved, in nanoseconds since 1970; 0 without one."""
 
 
 class Status:
@@ -69,10 +71,13 @@ class Status:
         """The last event of a clip."""
         return self._last.get(name)
 
-    def attempts(self, name: str, digest: str) -> int:
-        """How often in a row this very request was in work when its process died."""
+    def attempts(self, name: str, digest: str, saved: int = 0) -> int:
+        """How often in a row this very request was in work when its process died.
+
+        saved: when its checkpoint was saved last; whoever came further than the one before is not counted with it.
+        """
         event = self._last.get(name)
-        begun = event and event.status in ("started", "died") and event.digest == digest
+        begun = event and event.status in ("started", "died") and event.digest == digest and event.saved == saved
         return event.attempt if event and begun else 0
 
     def deaths(self, name: str, digest: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import requests
 
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.resume import check_seconds
 
 _SECONDS_TO_ANSWER = 60
 
@@ -56,7 +57,16 @@ class Results:
     `path(name)` is where to write a file, `keep(name)` makes it stay there, `has(name)` asks whether it does.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, checkpoint: float | None = None) -> None:
+        """checkpoint: seconds between two states of a result in the making, which are kept beside it; None for none."""
+        if checkpoint is not None:
+            check_seconds(checkpoint)
+            if is_address(place):
+                raise InvalidRequest(
+                    f"checkpoint: it is kept beside the results, which must be in a folder, but {place[:80]!r} is an "
+                    "address"
+                )
+        self.checkpoint = checkpoint
         self._place = place.rstrip("/")
         self._remote = _filesystem(place) if is_address(place) else None
         self.folder = Path(tempfile.mkdtemp(prefix="sam2-cog-")) if self._remote else Path(place)

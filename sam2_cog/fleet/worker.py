@@ -20,13 +20,15 @@ class Worker:
     """`load` it, then let it `run` one job at a time; `stop` may be called meanwhile, from another thread.
 
     model: the model's name, or None for what the environment says. place: where results go, as `Results` takes it.
-    scratch: the folder for its temporary files; None for the system's.
+    scratch: the folder for its temporary files; None for the system's. checkpoint: as of `Results`.
     """
 
-    def __init__(self, model: str | None, place: str, scratch: str | None = None) -> None:
+    def __init__(
+        self, model: str | None, place: str, scratch: str | None = None, checkpoint: float | None = None
+    ) -> None:
         if scratch is not None:
             tempfile.tempdir = scratch
-        self._name, self._results = model, Results(place)
+        self._name, self._results = model, Results(place, checkpoint)
         self._reader = ThreadPoolExecutor(1)
         self._ahead: dict[str, Future[Prepared]] = {}
         self._called_off = threading.Event()

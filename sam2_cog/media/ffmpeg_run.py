@@ -71,7 +71,7 @@ def ffprobe(*options: str, source: str = SOURCE) -> list[str]:
 @lru_cache(maxsize=1)
 def passthrough() -> dict[str, str]:
     """The output option that neither drops nor doubles a frame: `fps_mode` since ffmpeg 5.1, `vsync` until ffmpeg 8."""
-    silent = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    silent: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = start(["ffmpeg", "-h", "long"], stdout=subprocess.PIPE, **silent)
     text = process.communicate()[0]
     return {"fps_mode" if b"-fps_mode" in text else "vsync": "passthrough"}
@@ -85,8 +85,10 @@ def muxer_version() -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
+def start(command: list[str], *, on_gpu: bool = False, **streams: Any) -> "subprocess.Popen[bytes]":
     """Start ffmpeg or ffprobe within the limits; `streams` are those of `subprocess.Popen`.
+
+    on_gpu: its address space is not bounded, because CUDA reserves as much of it as the machine has memory.
 
     Raises:
         FileNotFoundError: the program is not installed.
@@ -95,7 +97,8 @@ def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
     if hasattr(resource, "prlimit"):  # Linux; set from outside, because a fork of a process with threads runs no Python
         seconds = limits.SECONDS.value * (os.cpu_count() or 1)
         with suppress(ProcessLookupError, PermissionError):
-            resource.prlimit(process.pid, resource.RLIMIT_AS, (limits.FFMPEG_BYTES.value,) * 2)
+            if not on_gpu:
+                resource.prlimit(process.pid, resource.RLIMIT_AS, (limits.FFMPEG_BYTES.value,) * 2)
             resource.prlimit(process.pid, resource.RLIMIT_CPU, (seconds, seconds + 5))
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (_OPEN_FILES,) * 2)
     return process

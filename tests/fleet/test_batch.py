@@ -215,3 +215,38 @@ def test_a_killed_run_loses_the_clip_in_work_alone(rows: Rows, tmp_path: Path) -
     events = [json.loads(line) for line in status.read_text().splitlines()]
     done = [(event["id"], event["attempt"]) for event in events if event["status"] == "done"]
     assert done == [("image_0", 1), ("long", 2), ("image_1", 1)]
+
+
+def test_a_killed_run_goes_on_within_the_clip(rows: Rows, tmp_path: Path, demo_model: LoadedModel) -> None:
+    """SIGKILL twice in one clip, which got further each time, and the same command again: the bytes of a single run."""
+    write_clip(tmp_path / "long.mp4", numbered_frames(250, 64, 48))
+    jobs = [{"video": "long.mp4", "click_coordinates": "[30,20]"}, rows[2]]
+    (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in jobs))
+    arguments = ["batch", "jobs.jsonl", "--output", "out", "--model", "demo", "--checkpoint", "0.1"]
+    command = [sys.executable, "-m", "sam2_cog", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    state, seen = tmp_path / "out/.long.mp4.checkpoint/state", b""
+    for _ in range(2):
+        with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
+            end = time.monotonic() + 120
+            while not state.exists() or state.read_bytes() == seen:
+                assert time.monotonic() < end and process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+        seen = state.read_bytes()
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "long.mp4: goes on from its checkpoint" in again.stderr and "done 2, failed 0" in again.stdout
+    segment_video(Request(tmp_path / "long.mp4", "[30,20]"), demo_model, tmp_path / "alone.mp4")
+    assert (tmp_path / "out/long.mp4").read_bytes() == (tmp_path / "alone.mp4").read_bytes()
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {"long.mp4", "image_1.mp4", "status.jsonl"}
+    assert not state.parent.exists()
+
+
+def test_a_death_counts_only_where_the_clip_got_no_further(tmp_path: Path) -> None:
+    with Status(tmp_path / "status.jsonl") as status:
+        status.add(Event("clip", "started", "digest", 1, saved=5))
+        assert status.attempts("clip", "digest", 5) == 1
+        assert status.attempts("clip", "digest", 6) == 0
+    with Status(tmp_path / "status.jsonl") as status:
+        assert status.attempts("clip", "digest", 5) == 1

@@ -85,3 +85,19 @@ def test_workers_are_those_of_ray(
     with pytest.raises(SystemExit):
         main([*arguments[:-1], "0"])
     assert "is not a whole number from 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "seconds", "sentence"),
+    [
+        ("out", "0", "checkpoint: 0 is not allowed, it must be a number of seconds from 0.1 to 86400"),
+        ("memory://bucket/out", "60", "checkpoint: it is kept beside the results, which must be in a folder, but "),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_is_refused(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str, seconds: str, sentence: str
+) -> None:
+    place = output if "://" in output else str(tmp_path / output)
+    assert main(["batch", str(manifest), "--output", place, "--checkpoint", seconds]) == 2
+    assert capsys.readouterr().err.startswith(f"sam2-cog: {sentence}")
+    assert not (tmp_path / "out").exists()
