@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from sam2_cog.box_files import read_boxes
@@ -22,7 +22,7 @@ from sam2_cog.masks import FrameMasks
 from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.image_set import probe_image_set
 from sam2_cog.media.shots import Shots, opened_shots
-from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
+from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import (
     REPORTS,
     STANDARD_OUTPUT,
@@ -89,6 +89,9 @@ def segment_video(
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
+    Where a video turns out not to have the frames that its packets promise, its frames are counted one by one, and all
+    begins anew.
+
     model: a loaded one, or what loads it; that is called when the request has turned out to fit the video.
     path: where the file goes, or what says so when it is called with the suffix that the result has (`suffix_for`). It
         appears when it is complete, and nothing is left of it after an error or a cancel.
@@ -113,24 +116,29 @@ def segment_video(
             _check_report(request, place, report)
         if checkpoint is not None:
             check_checkpoint(checkpoint, place)
+    begin, load = time.perf_counter(), cache(lambda: model if isinstance(model, LoadedModel) else model())
     progress = progress or LogProgress()
     try:
-        return _segment(request, model, place, progress, info, report, checkpoint)
+        return _segment(request, load, place, progress, info, report, checkpoint)
+    except BrokenPromise as broken:
+        logger.warning("%s: this is done now", broken)
+        result = _segment(request, load, place, progress, None, report, checkpoint)
+        return replace(result, seconds=time.perf_counter() - begin)
     except UnlikeImages as unlike:
         kind = kind_for_images(request, unlike)
         _refuse_beside(f"{request.video.name} holds images of different sizes", report, checkpoint)
-        return _segment_images(request, model, place, progress, kind)
+        return _segment_images(request, load, place, progress, kind)
     except HoldsVideos:
         _refuse_beside(f"{request.video.name} holds several shots", report, checkpoint)
         with opened_shots(request.video) as shots:
-            return _segment_shots(request, model, place, progress, shots)
+            return _segment_shots(request, load, place, progress, shots)
     finally:
         give_back_freed_memory()
 
 
 def _segment(
     request: Request,
-    model: LoadedModel | Callable[[], LoadedModel],
+    model: Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
     info: VideoInfo | None,
@@ -138,7 +146,8 @@ def _segment(
     seconds: float | None,
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
-    info = info or probe(request.video, request.frame_rate)
+    # what has been written to the standard output cannot be begun anew
+    info = info or probe(request.video, request.frame_rate, certain=place == STANDARD_OUTPUT)
     objects = objects_of(request, info)
     path = place if isinstance(place, Path) else place(suffix_for(request, info, objects))
     check_picture(request, info, objects, path)
@@ -146,9 +155,9 @@ def _segment(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
     probe_seconds = time.perf_counter() - begin
-    loaded = model if isinstance(model, LoadedModel) else model()
+    loaded = model()
     spec = output_spec(request, info, objects, loaded.name, path)
-    with open_checkpoint(seconds, path, request, loaded) if seconds else nullcontext() as checkpoint:
+    with open_checkpoint(seconds, path, request, loaded, info) if seconds else nullcontext() as checkpoint:
         step = checkpoint.state.step if checkpoint and checkpoint.state else 0
         clip = WatchedClip(info, _frames_to_read(request, info.frame_count, objects, step), progress, deadline)
         tracked = Tracker(loaded).track(
@@ -167,7 +176,7 @@ def _refuse_beside(found: str, report: Path | None, checkpoint: float | None) ->
 
 def _segment_images(
     request: Request,
-    model: LoadedModel | Callable[[], LoadedModel],
+    model: Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
     kind: type[Archive],
@@ -185,7 +194,7 @@ def _segment_images(
     logger.info(
         "%s: %s; %d objects on %d of %d", found, _numbers(images.names), len(objects), len(asked), len(images.names)
     )
-    loaded = model if isinstance(model, LoadedModel) else model()
+    loaded = model()
     spec = output_spec(request, largest, objects, loaded.name, path)
     output = ImageSetOutput(spec, kind, images, asked)
     clip = WatchedClip(largest, len(asked), progress, deadline)
@@ -201,7 +210,7 @@ def _segment_images(
 
 def _segment_shots(
     request: Request,
-    model: LoadedModel | Callable[[], LoadedModel],
+    model: Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
     shots: Shots,
@@ -214,7 +223,7 @@ def _segment_shots(
     objects = objects_of_shots(request, shots)
     names = _numbers([f"{info.path.name} ({info.frame_count} frames)" for info in shots.videos])
     logger.info("%s: %d shots: %s; %d objects", shots.path.name, len(shots.videos), names, len(objects))
-    loaded = model if isinstance(model, LoadedModel) else model()
+    loaded = model()
     spec = output_spec(request, shots.largest, objects, loaded.name, path)
     output = ShotsOutput(spec, shots, partial(output_for, request.output_format), suffix_of(request))
     clip = _WatchedShots(shots, _frames_to_read(request, shots.frame_count, objects), progress, deadline)

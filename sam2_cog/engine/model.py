@@ -13,11 +13,13 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from sam2.modeling.sam.transformer import RoPEAttention
 from sam2.modeling.sam2_base import SAM2Base
 from torch.overrides import TorchFunctionMode
 
 from sam2_cog.engine.checkpoints import chosen_model, fetch_checkpoint, find_checkpoint
 from sam2_cog.engine.host_memory import keep_freed_memory
+from sam2_cog.engine.quick_encoder import quicken
 from sam2_cog.engine.steps import Steps
 from sam2_cog.errors import CheckpointError
 
@@ -88,7 +90,8 @@ def load_model(
     """Load a model with its checkpoint, which is fetched first if it is missing.
 
     `name` is `large`, `base_plus`, `small`, `tiny` or `demo`; without it SAM2_MODEL decides, else it is `large`.
-    Raises CheckpointError when the checkpoint cannot be had, is not the published one or does not fit the network.
+    Raises CheckpointError when the checkpoint cannot be had, is not the published one or does not fit the network, and
+    InvalidRequest for a switch of the environment that is neither 0 nor 1.
     """
     name = name or chosen_model()
     target = _device(device)
@@ -99,7 +102,10 @@ def load_model(
 
 
 def place_network(name: str, network: SAM2Base, device: str | torch.device | None = None) -> LoadedModel:
-    """Put a network on a device: the given one, else the GPU if there is one, else the CPU."""
+    """Put a network on a device: the given one, else the GPU if there is one, else the CPU.
+
+    Raises InvalidRequest for a switch of the environment that is neither 0 nor 1.
+    """
     target = _device(device)
     dtype = torch.bfloat16 if target.type == "cuda" else torch.float32
     if target.type == "cpu":
@@ -107,11 +113,15 @@ def place_network(name: str, network: SAM2Base, device: str | torch.device | Non
     if target.type != "cuda" and name != "demo":
         logger.warning("%s: running on the CPU in float32, which is slow: seconds for each frame and object", name)
     network = network.to(target).eval().requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, RoPEAttention):  # it is no buffer of theirs, so it stays where it was made
+            module.freqs_cis = module.freqs_cis.to(network.no_mem_embed.device)
     trunk = network.image_encoder.trunk
     # it depends on the weights and the size alone, yet SAM 2 makes it anew for every frame: some percent of the time
     trunk._get_pos_embed = cache(partial(type(trunk)._get_pos_embed, trunk))
     if dtype == torch.bfloat16:
         cast_products(network)
+    quicken(network.image_encoder, target)
     return LoadedModel(name, network, target, dtype)
 
 

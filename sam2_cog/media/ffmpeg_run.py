@@ -14,7 +14,7 @@ import select
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -124,15 +124,18 @@ def version() -> str | None:
 
 
 @contextmanager
-def running(command: list[str], path: Path) -> Iterator[tuple[Any, IO[bytes]]]:
+def running(command: list[str], path: Path, inherited: Sequence[int] = ()) -> Iterator[tuple[Any, IO[bytes]]]:
     """A process with `path` as its standard input, and a file of its error messages; killed and reaped on the way out.
+
+    inherited: descriptors that it has, too.
 
     Raises:
         UnreadableVideo: the program is not installed; while its output is read: it stood still, or was killed.
     """
     with path.open("rb") as source, message_file() as errors:
         try:
-            process = start(command, stdin=source, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
+            streams: dict[str, Any] = {"stdin": source, "stdout": subprocess.PIPE, "stderr": errors}
+            process = start(command, bufsize=0, pass_fds=inherited, **streams)
         except FileNotFoundError:
             raise unreadable(path, f"cannot be read, because the program {command[0]} is not installed") from None
         with process:
@@ -202,6 +205,11 @@ def end(process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
         raise OSError(_stood_still(process)) from None
     if process.returncode != 0:
         raise OSError(_killed_by(process) or f"ffmpeg stopped{reason(errors)}")
+
+
+def has_complained(errors: IO[bytes]) -> bool:
+    """Whether a process that still runs has said anything by now."""
+    return os.pread(errors.fileno(), 1, 0) not in (b"", b"\0")
 
 
 def reason(errors: IO[bytes]) -> str:

@@ -87,7 +87,7 @@ def opened_shots(path: Path) -> Iterator[Shots]:
 
 
 def _probed(path: Path, file: Path) -> VideoInfo:
-    info = probe(file)
+    info = probe(file, certain=True)  # frames are named by it
     if info.container in IMAGE_CONTAINERS:
         raise unreadable(path, f"holds {file.name}, which is no video in spite of its name")
     return info
