@@ -122,7 +122,7 @@ def test_separate_objects_and_boxes_from_a_file(run: Run, tmp_path: Path) -> Non
 def test_what_is_not_found_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sam2_cog.engine.steps.ABSENT_LOGIT", -1.0)
     monkeypatch.setattr(
-        "sam2_cog.engine.tracker.cut", lambda logits, height, width: nothing(len(logits), height, width)
+        "sam2_cog.engine.tracker.cut", lambda logits, height, width: lambda: nothing(len(logits), height, width)
     )
     assert "blue has no mask on image 1 (cliff.jpg)" in run().notes
 
