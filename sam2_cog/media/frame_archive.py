@@ -21,6 +21,7 @@ from PIL import Image
 
 from sam2_cog import limits
 from sam2_cog.errors import UnreadableVideo
+from sam2_cog.media.colour_profile import converted_from
 from sam2_cog.media.image_file import (
     HEAD_BYTES,
     kind_by_content,
@@ -131,7 +132,7 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
             with decoding(path, label):
                 width, height = upright_size(image)
             check_size(path, width, height)
-            first = first or _described(container, image, width, height)
+            first = first or replace(_described(container, image, width, height), notes=_colour_note(path, image))
             if (width, height) != (first.width, first.height):
                 found = f"holds an image of {width}x{height}{label}, but its first is {first.width}x{first.height}"
                 refusal = unreadable(path, f"{found}; all must be equal")
@@ -144,7 +145,8 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
             if picture_count(image) > 1 and "duration" in image.info:
                 durations.append(max(1, round(image.info["duration"] or _DEFAULT_DURATION_MS)))
     assert first is not None
-    return replace(first, count=count, durations_ms=tuple(durations), notes=_passed_over(path, container))
+    notes = (*first.notes, *_passed_over(path, container))
+    return replace(first, count=count, durations_ms=tuple(durations), notes=notes)
 
 
 def read_images(path: Path, start: int, stop: int) -> Generator[np.ndarray, None, None]:
@@ -292,6 +294,11 @@ def _numbered(path: Path, container: str, files: list[PackedFile]) -> list[Packe
 def is_video(file: PackedFile) -> bool:
     """Whether a file's name says that it is a video."""
     return is_visible(file.name) and PurePosixPath(file.name).suffix.lower() in _VIDEO_SUFFIXES
+
+
+def _colour_note(path: Path, image: Image.Image) -> tuple[str, ...]:
+    name = converted_from(image.info.get("icc_profile"))
+    return () if name is None else (sentence(path, f"has the colours of {name}, and was converted to sRGB"),)
 
 
 def _passed_over(path: Path, container: str) -> tuple[str, ...]:
