@@ -85,6 +85,10 @@ class VideoInfo:
         """The frames' numbers in the whole clip."""
         return range(self.frame_count) if self.part is None else self.part
 
+    def place_of(self, number: int) -> int:
+        """Where the frame of this number stands among the frames."""
+        return number if self.part is None else self.part.index(number)
+
     @property
     def whole(self) -> "VideoInfo":
         """The clip that this is a part of, or is."""
@@ -137,7 +141,7 @@ def probe(
             raise unreadable(path, "is empty")
         images = probe_images(path)
         rate = frame_rate or stream_header.DEFAULT_RATE
-        info = _probe_video(path, first_only, certain) if images is None else _image_info(path, images, rate)
+        info = _probe_video(path, first_only, certain) if images is None else image_info(path, images, rate)
     except PermissionError:
         raise unreadable(path, "cannot be opened: permission denied") from None
     if excess := excess_of_clip(info.frame_count, info.width * info.height, info.duration_seconds):
@@ -204,7 +208,8 @@ def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Gen
         raise unreadable(info.path, f"was changed while it was read: frame {index} is gone or of another size")
 
 
-def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
+def image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
+    """A clip of images, `rate` of them a second where they have no times of their own."""
     time_base, pts, end = 1 / rate, list(range(images.count)), images.count
     if images.durations_ms:  # an animation has times of its own
         *pts, end = accumulate(images.durations_ms, initial=0)

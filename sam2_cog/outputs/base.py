@@ -103,7 +103,7 @@ class Output(ABC):
             if frame.index >= self.spec.searched_from:
                 self._searched += 1
                 self._empty = [count + (not one.visible) for count, one in zip(self._empty, facts, strict=True)]
-            if self.spec.video.numbers.index(frame.index) % self.spec.frame_interval:
+            if self.spec.video.place_of(frame.index) % self.spec.frame_interval:
                 return
             self._add(frame, masks, facts)
         self.frames_written += 1

@@ -79,7 +79,7 @@ class VideoOutput(Output):
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._writer is not None
         picture = self._paint(frame, masks)
-        own = int(self.spec.video.pts[self.spec.video.numbers.index(frame.index)]) * self.spec.video.time_base
+        own = int(self.spec.video.pts[self.spec.video.place_of(frame.index)]) * self.spec.video.time_base
         seconds = self.frames_written / self._rate if self._rate else own
         self._writer.write(_even(picture) if self.even_size else picture, seconds)
 
