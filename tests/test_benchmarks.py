@@ -1,0 +1,18 @@
+"""Benchmarks that must not rot between two measurements: each runs once, small."""
+
+import sys
+
+import pytest
+
+from benchmarks import host
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the clocks of processes as Linux has them")
+def test_the_host_path_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["host", "--quick"])
+    host.main()
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| 2 |")]
+    assert [row[1].strip() for row in rows] == ["mp4 highlighted", "mp4 binary", "png highlighted", "png binary"]
+    for row in rows:
+        main, read, write, decode, encode, scan = (float(cell.split()[0]) for cell in row[2:8])
+        assert min(main, read, write, decode, scan) > 0 and (encode > 0) == ("mp4" in row[1])
