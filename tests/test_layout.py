@@ -24,7 +24,7 @@ ALLOWED = {
     "box_files": {"errors", "limits", "click_lists", "prompts"},
     "engine": {"errors", "limits", "masks", "prompts", "media"},
     "painting": {"errors", "limits", "masks", "request"},
-    "outputs": CELLAR | {"media", "painting"},
+    "outputs": CELLAR | {"media", "painting", "overlap"},
     "overlap": set(),
     "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files"},
     "session": CELLAR | ROOMS | {"pipeline", "mask_files", "box_files"},

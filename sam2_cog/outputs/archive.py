@@ -7,19 +7,22 @@ Numbers have five digits or more and go on without gaps, as editors want them; t
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
-from sam2_cog.masks import FrameMasks
-from sam2_cog.media.video import Frame
+from sam2_cog.masks import FrameMasks, mask_union
+from sam2_cog.media.video import Frame, VideoInfo
 from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.outputs.manifest import Manifest
 from sam2_cog.outputs.zip_file import ZipFileWriter
+from sam2_cog.overlap import cores
 from sam2_cog.painting.captions import Picture
 
 _PNG_OF_MASK = (
@@ -28,11 +31,16 @@ _PNG_OF_MASK = (
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
 )  # six times as fast as OpenCV's default on a mask, and smaller
 
+_MOST_ENCODERS = 8
+_BYTES_IN_WORK = 1 << 27  # of the pictures that are encoded at a time, and of OpenCV's copies of them
+
 
 class Archive(Output):
     """See the module. A format says how one picture is encoded."""
 
     suffix = ".zip"
+    picture_suffix: ClassVar[str]
+    """Without the dot."""
 
     def __init__(self, spec: OutputSpec) -> None:
         super().__init__(spec)
@@ -44,11 +52,11 @@ class Archive(Output):
         self._zip: ZipFileWriter | None = None
 
     @abstractmethod
-    def _encode(self, picture: Picture) -> tuple[str, bytes]:
-        """The suffix without the dot, and the file's content, for an (H, W, 3) RGB or (H, W, 4) RGBA uint8 picture."""
+    def _options(self) -> tuple[int, ...]:
+        """OpenCV's options for a picture."""
 
     def _open(self, path: Path) -> None:
-        self._zip = ZipFileWriter(path)
+        self._zip = ZipFileWriter(path, encoders(self.spec.video))
 
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._zip is not None
@@ -56,13 +64,12 @@ class Archive(Output):
         if self._exact:
             picture_of = _probability if self.spec.mask_type == "probability" else _binary
             for index, folder in enumerate(self._folders):
-                content = encode(".png", picture_of(masks, index), *_PNG_OF_MASK)
-                self._zip.store(f"{folder}/{number}.png", content)
+                self._zip.store(f"{folder}/{number}.png", partial(_encode_exact, picture_of, masks, index))
         else:
             for index, folder in enumerate(self._folders or ("frames",)):
-                shown = masks.only(index) if self._folders else masks
-                suffix, content = self._encode(self._paint(frame, shown))
-                self._zip.store(f"{folder}/{number}.{suffix}", content)
+                picture = self._paint(frame, masks.only(index) if self._folders else masks)
+                content = partial(encode, f".{self.picture_suffix}", picture, *self._options())
+                self._zip.store(f"{folder}/{number}.{self.picture_suffix}", content)
         self._manifest.add(frame, facts)
 
     def _finish(self) -> None:
@@ -76,6 +83,11 @@ class Archive(Output):
             self._zip.stop()
 
 
+def encoders(video: VideoInfo) -> int:
+    """How many pictures of a video's size are encoded at a time: one for each core, fewer of very large ones."""
+    return max(1, min(cores(), _MOST_ENCODERS, _BYTES_IN_WORK // (2 * 3 * video.width * video.height)))
+
+
 def encode(suffix: str, picture: Picture, *options: int) -> bytes:
     """An (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey uint8 picture as the content of a `suffix` file, by OpenCV."""
     if picture.ndim == 3:
@@ -86,9 +98,14 @@ def encode(suffix: str, picture: Picture, *options: int) -> bytes:
     return content.tobytes()
 
 
+def _encode_exact(picture_of: Callable[[FrameMasks, int], Picture], masks: FrameMasks, index: int) -> bytes:
+    return encode(".png", picture_of(masks, index), *_PNG_OF_MASK)
+
+
 def _binary(masks: FrameMasks, index: int) -> Picture:
     """(H, W) uint8: 255 where the mask is set."""
-    return masks.objects[index].full().view(np.uint8) * np.uint8(255)
+    mask = masks.objects[index]
+    return mask_union((mask,), mask.size)
 
 
 def _probability(masks: FrameMasks, index: int) -> Picture:
