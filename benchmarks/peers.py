@@ -48,10 +48,13 @@ def load_ours(size: str, device: torch.device) -> Run:
     return run
 
 
-def load_official(size: str, device: torch.device) -> Run:
-    """`SAM2VideoPredictor` as it is shipped; only its reading of a folder of JPEG files is left out."""
+def load_official(size: str, device: torch.device, *, vos_optimized: bool = False) -> Run:
+    """`SAM2VideoPredictor` as it is shipped; only its reading of a folder of JPEG files is left out.
+
+    vos_optimized: the compiled one, which takes minutes for its first frames.
+    """
     # the weights of `build_network`, without a second network: its memory, freed, would spare this one page faults
-    predictor = random_official_predictor(size).to(device)
+    predictor = random_official_predictor(size, vos_optimized=vos_optimized).to(device)
 
     def run(clip: MemoryClip, objects: Objects) -> Iterator[np.ndarray]:
         pixels = torch.empty(clip.frame_count, 3, predictor.image_size, predictor.image_size)

@@ -23,7 +23,7 @@ from sam2_cog.outputs.facts import look_first
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
-from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request
+from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request, can_be_a_name
 
 logger = logging.getLogger(__name__)
 
@@ -188,8 +188,10 @@ def _check_report(request: Request, output: Path, path: Path) -> None:
 def _check_place(what: str, request: Request, path: Path) -> None:
     """Whether a file can be made there, and may take the place of what is there."""
     name, folder = path.name, path.absolute().parent
+    if not can_be_a_name(path):
+        raise InvalidRequest(f"{what}: {name[:40]!r} holds a character that no file's name can have")
     whole = os.fsencode(path.absolute())
-    if b"\0" in whole or len(whole) >= LONGEST_PATH or max(map(len, whole.split(b"/"))) > LONGEST_NAME:
+    if len(whole) >= LONGEST_PATH or max(map(len, whole.split(b"/"))) > LONGEST_NAME:
         allowed = f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH - 1}"
         raise InvalidRequest(f"{what}: {name[:40]!r}... cannot be a path: {allowed}")
     if not folder.is_dir():

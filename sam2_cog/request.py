@@ -225,7 +225,7 @@ def _path(name: str, value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise InvalidRequest(f"{name}: {_shown(value)} is not a file's path or address")
     path = Path(value)
-    if not _can_be_a_name(path):
+    if not can_be_a_name(path):
         raise InvalidRequest(f"{name}: {_shown(str(path))} holds a character that no file's name can have")
     if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
         raise InvalidRequest(
@@ -234,10 +234,11 @@ def _path(name: str, value: Any) -> Path:
     return path
 
 
-def _can_be_a_name(path: Path) -> bool:
+def can_be_a_name(path: Path) -> bool:
+    """Whether a file system could hold it: NUL ends a name, and half of a pair of surrogates has no bytes."""
     try:
         return b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:  # a lone surrogate, which can arrive by JSON
+    except UnicodeEncodeError:
         return False
 
 

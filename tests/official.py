@@ -21,11 +21,21 @@ FILL_HOLE_AREA = 8  # as build_sam2_video_predictor(apply_postprocessing=True) s
 
 
 def random_official_predictor(
-    name: str, *, image_size: int | None = None, add_all_frames_to_correct_as_cond: bool = True
+    name: str,
+    *,
+    image_size: int | None = None,
+    add_all_frames_to_correct_as_cond: bool = True,
+    vos_optimized: bool = False,
 ) -> SAM2VideoPredictor:
-    """An official predictor of model `name` with the random weights that `build_network` gives."""
+    """An official predictor of model `name` with the random weights that `build_network` gives.
+
+    vos_optimized: compiled, as `build_sam2_video_predictor(vos_optimized=True)` builds it.
+    """
     config = read_config(name, image_size=image_size)
     config._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
+    if vos_optimized:
+        config._target_ += "VOS"
+        config.compile_image_encoder = True
     config.fill_hole_area = FILL_HOLE_AREA
     config.add_all_frames_to_correct_as_cond = add_all_frames_to_correct_as_cond
     with torch.random.fork_rng(devices=[]):

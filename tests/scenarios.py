@@ -60,11 +60,15 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Difference:
-    """Ours against the official masks: pixels that differ, pixels compared, the largest difference of the logits."""
+    """Ours against the official masks: pixels that differ, pixels compared, the largest difference of the logits.
+
+    iou: of an object's masks on all frames together, the smallest; 1 where neither finds it.
+    """
 
     pixels: int
     compared: int
     logits: float
+    iou: float
 
 
 def random_scenario(seed: int, frames: tuple[int, int] = (5, 60), objects: int = 6) -> Scenario:
@@ -182,16 +186,22 @@ def compare(model: LoadedModel, predictor: SAM2VideoPredictor, scenario: Scenari
     official = official_logits(predictor, scenario.clip.images, scenario.objects, scenario.propagation)
     assert set(official) == set(ours), "both reach the same frames"
     assert set(masks) == set(range(scenario.clip.frame_count)), "every frame comes out"
-    pixels = sum(int((masks[index] != (official[index] > 0).numpy()).sum()) for index in official)
+    theirs = {index: (found > 0).cpu().numpy() for index, found in official.items()}
+    pixels = sum(int((masks[index] != theirs[index]).sum()) for index in official)
     pixels += sum(int(masks[index].sum()) for index in masks if index not in official)
     largest = max(float((ours[index] - official[index]).abs().max()) for index in official)
-    return Difference(pixels, sum(value.size for value in masks.values()), largest)
+    both, either = (
+        sum(how(masks[index], theirs[index]).sum((1, 2)) for index in theirs) for how in (np.logical_and, np.logical_or)
+    )
+    iou = float(np.where(either, both / np.maximum(either, 1), 1.0).min())
+    return Difference(pixels, sum(value.size for value in masks.values()), largest, iou)
 
 
 def worst(differences: Sequence[Difference]) -> Difference:
-    """All differing and compared pixels, and the largest difference of the logits."""
+    """All differing and compared pixels, the largest difference of the logits and the smallest IoU."""
     return Difference(
         sum(difference.pixels for difference in differences),
         sum(difference.compared for difference in differences),
         max(difference.logits for difference in differences),
+        min(difference.iou for difference in differences),
     )

@@ -1,18 +1,20 @@
 """A verified checkpoint -> the SAM 2 network on a device, in a dtype."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from importlib.resources import as_file, files
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from sam2.modeling.sam2_base import SAM2Base
+from torch.overrides import TorchFunctionMode
 
 from sam2_cog.engine.checkpoints import chosen_model, fetch_checkpoint, find_checkpoint
 from sam2_cog.engine.host_memory import keep_freed_memory
@@ -89,15 +91,16 @@ def load_model(
     Raises CheckpointError when the checkpoint cannot be had, is not the published one or does not fit the network.
     """
     name = name or chosen_model()
+    target = _device(device)
     path = fetch_checkpoint(name, weights_dir)
-    network = build_network(name)
-    load_weights(network, path, name)
-    return place_network(name, network, device)
+    network = _unfilled_network(name)
+    load_weights(network, path, name, target)
+    return place_network(name, network, target)
 
 
 def place_network(name: str, network: SAM2Base, device: str | torch.device | None = None) -> LoadedModel:
     """Put a network on a device: the given one, else the GPU if there is one, else the CPU."""
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    target = _device(device)
     dtype = torch.bfloat16 if target.type == "cuda" else torch.float32
     if target.type == "cpu":
         keep_freed_memory()
@@ -110,6 +113,10 @@ def place_network(name: str, network: SAM2Base, device: str | torch.device | Non
     if dtype == torch.bfloat16:
         cast_products(network)
     return LoadedModel(name, network, target, dtype)
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def cast_products(network: torch.nn.Module) -> None:
@@ -131,6 +138,21 @@ def build_network(name: str, *, image_size: int | None = None, seed: int = 0) ->
         torch.manual_seed(seed)
         network: SAM2Base = instantiate(read_config(name, image_size=image_size), _convert_="all")
     return network
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves large weights unset where a layer would draw them at random; on the thread that enters this alone."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, arguments: Any = (), options: Any = None
+    ) -> Any:
+        return None if function is torch.nn.init.kaiming_uniform_ else function(*arguments, **(options or {}))
+
+
+def _unfilled_network(name: str) -> SAM2Base:
+    """The network of a model before it is given weights; what is computed rather than learned is in it."""
+    with _NothingDrawn():
+        return build_network(name)
 
 
 def read_config(name: str, *, image_size: int | None = None) -> DictConfig:
@@ -157,13 +179,15 @@ def _resize(config: DictConfig, image_size: int) -> None:
         attention.feat_sizes = [side, side]
 
 
-def load_weights(network: SAM2Base, path: Path, name: str) -> None:
-    """Give a network the weights of a file that holds `{"model": state_dict}`.
+def load_weights(network: SAM2Base, path: Path, name: str, device: torch.device | str = "cpu") -> None:
+    """Give a network the weights of a file that holds `{"model": state_dict}`, on a device.
 
+    The file is mapped, so that each weight goes from the system's cache of it straight to the device; on a CPU it is
+    copied, too, so that nothing that happens to the file later changes a mask.
     Raises CheckpointError when the file holds anything else, or a weight is missing, unknown or of another shape.
     """
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)["model"]
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["model"]
         found = {key: tuple(weight.shape) for key, weight in weights.items()}
     except Exception as error:  # torch.load raises almost anything on a file of another kind
         raise CheckpointError(
@@ -174,7 +198,8 @@ def load_weights(network: SAM2Base, path: Path, name: str) -> None:
         raise CheckpointError(
             f"{name}: {path} does not fit the network of {find_checkpoint(name).config}: {difference}"
         )
-    network.load_state_dict(weights, strict=True)
+    placed = {key: weight.to(device, torch.float32, copy=True) for key, weight in weights.items()}
+    network.load_state_dict(placed, strict=True, assign=True)
 
 
 Shape = tuple[int, ...]

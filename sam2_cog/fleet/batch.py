@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
@@ -29,7 +30,7 @@ Watch = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job whose video is on this machine and scanned; `folder` holds what was fetched for it."""
+    """A job whose files are on this machine, its video scanned; `folder` holds what was fetched for it."""
 
     job: Job
     request: Request
@@ -110,10 +111,11 @@ def _segment(prepared: Prepared, model: LoadedModel, results: Results) -> Result
 
 
 def prepare(job: Job) -> Prepared:
-    """Fetch the video where that is needed, and scan it."""
+    """Fetch the files where that is needed, and scan the video."""
     folder = Path(tempfile.mkdtemp(prefix="sam2-cog-"))
     try:
-        request = replace(job.request, video=fetch(job.source, folder))
+        files: dict[str, Any] = {name: fetch(name, source, folder / name) for name, source in job.sources.items()}
+        request = replace(job.request, **files)
         return Prepared(job, request, probe(request.video, request.frame_rate), folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

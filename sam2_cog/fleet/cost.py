@@ -54,7 +54,7 @@ def estimate(jobs: Sequence[Job], frames_per_second: float, price_per_hour: floa
 
 def _length_and_objects(job: Job) -> tuple[int, int]:
     with tempfile.TemporaryDirectory(prefix="sam2-cog-") as folder:
-        path = fetch(job.source, Path(folder))
+        path = fetch("video", job.sources["video"], Path(folder))
         if not path.exists():
             raise unreadable(path, "does not exist")
         images = probe_images(path, headers_only=True)

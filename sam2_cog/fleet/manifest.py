@@ -1,19 +1,20 @@
 """A manifest -> jobs: a CSV, JSONL or Parquet table with a row per request, read and checked whole before any work.
 
 The columns are the inputs of `Request` by their own names, and `id`, which names the result (without it the stem of the
-video). An empty cell is the input's default. Paths of videos are relative to the manifest's folder.
+video). An empty cell is the input's default. Paths of files are relative to the manifest's folder.
 """
 
 import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.fleet.storage import is_address, without_query
 from sam2_cog.outputs import suffix_of
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.request import FILES, Request
@@ -27,11 +28,12 @@ Row = dict[str, Any]
 class Job:
     """One row: `name` is its `id`, `output` the name of its result's file, distinct on every file system.
 
-    `source` is the video as the manifest names it: a path, or an address (`s3://...`) that is fetched first.
+    `sources` are the request's files by the input's name, the video and what lies beside it: each a path, relative ones
+    seen from the manifest, or an address (`s3://...`) that is fetched first. The request names them as the row does.
     """
 
     name: str
-    source: str
+    sources: Mapping[str, str]
     request: Request
     output: str
 
@@ -59,11 +61,11 @@ def read_manifest(path: Path) -> tuple[Job, ...]:
         raise InvalidRequest(f"manifest: {path.name!r} cannot be read: {error}") from None
     if not rows:
         raise InvalidRequest(f"manifest: {path.name!r} has no row, but at least one is needed")
-    requests = [_request(number, row, path.parent) for number, row in enumerate(rows, 1)]
+    requests = [_request(number, row) for number, row in enumerate(rows, 1)]
     names = [_name(row, request) for row, request in zip(rows, requests, strict=True)]
     _check_distinct(names)
     return tuple(
-        Job(name, _source(row, path.parent), request, stem + suffix_of(request))
+        Job(name, _sources(row, path.parent), request, stem + suffix_of(request))
         for name, row, request, stem in zip(names, rows, requests, safe_names(names), strict=True)
     )
 
@@ -102,7 +104,7 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
 }
 
 
-def _request(number: int, row: Row, folder: Path) -> Request:
+def _request(number: int, row: Row) -> Request:
     unknown = [name for name in row if name != "id" and name not in INPUTS]
     if unknown:
         shown = "a cell beyond the last column" if unknown[0] == "" else f"a column {unknown[0]!r}"
@@ -111,11 +113,9 @@ def _request(number: int, row: Row, folder: Path) -> Request:
     missing = [name for name, item in INPUTS.items() if item.default is MISSING and name not in given]
     if missing:
         raise InvalidRequest(f"manifest: row {number} has no {missing[0]}")
-    for name in FILES:
-        if name != "video" and name in given:  # as the video is, which is fetched first: see _source
-            given[name] = folder / Path(str(given[name])).expanduser()
+    files = {name: without_query(given[name]) for name in FILES if is_address(str(given.get(name, "")))}
     try:
-        return Request(**given)
+        return Request(**given | files)
     except InvalidRequest as error:
         raise InvalidRequest(f"manifest: row {number}: {error}") from None
 
@@ -131,9 +131,9 @@ def _value(name: str, value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list) else value
 
 
-def _source(row: Row, folder: Path) -> str:
-    video = str(row["video"])
-    return video if "://" in video else str(folder / Path(video).expanduser())
+def _sources(row: Row, folder: Path) -> dict[str, str]:
+    named = {name: str(row[name]) for name in FILES if row.get(name) not in (None, "")}
+    return {name: at if is_address(at) else str(folder / Path(at).expanduser()) for name, at in named.items()}
 
 
 def _name(row: Row, request: Request) -> str:

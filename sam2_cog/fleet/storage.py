@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
@@ -13,19 +13,25 @@ def is_address(place: str) -> bool:
     return "://" in place
 
 
-def fetch(source: str, folder: Path) -> Path:
-    """The file of an address, copied into `folder`; a path is itself.
+def fetch(what: str, source: str, folder: Path) -> Path:
+    """The file of an address, copied into `folder`, which is made; a path is itself. `what` names the input.
 
     Raises UnreadableVideo with one sentence when it cannot be had.
     """
     if not is_address(source):
         return Path(source)
-    target = folder / source.rstrip("/").rpartition("/")[2]
+    target = folder / PurePosixPath(without_query(source)).name
     try:
+        folder.mkdir(exist_ok=True)
         _filesystem(source).get_file(source, str(target))
     except Exception as error:  # each kind of store raises its own
-        raise UnreadableVideo(f"video: {source} cannot be fetched: {_reason(error)}") from error
+        raise UnreadableVideo(f"{what}: {source} cannot be fetched: {_reason(error)}") from error
     return target
+
+
+def without_query(address: str) -> str:
+    """An address as it names a file: what follows is often a long signature, and another one each day."""
+    return address.partition("?")[0].partition("#")[0]
 
 
 class Results:

@@ -1,11 +1,12 @@
 """What the data sets share: a zip with the frames, the labels in a form that trainers read, and `manifest.json`.
 
-A category is an object's name without a trailing number: `dog_1` and `dog_2` are two dogs. Frames are named by their
+A category is what objects' names share (see `categories`): `dog_1` and `dog_2` are two dogs. Frames are named by their
 numbers in the video, and files of different clips by the clip, so that data sets can be put together.
 """
 
 import re
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -24,6 +25,7 @@ from sam2_cog.outputs.manifest import Manifest
 from sam2_cog.outputs.zip_file import ZipFileWriter
 
 _NOT_TEXT = {0xFFFE: "_", 0xFFFF: "_"}  # the characters of names that neither XML nor YAML may hold
+_APART, _WRITTEN_ON = re.compile(r"[\s_.#-]+\d+$"), re.compile(r"\d+$")
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB)
 
 
@@ -80,7 +82,14 @@ class Dataset(Output):
 
 
 def categories(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The categories of objects with these names, by first appearance, and for each object the index of its own."""
-    of_each = [re.sub(r"[\s_.#-]*\d+$", "", name) or name for name in (name.translate(_NOT_TEXT) for name in names)]
+    """The categories of objects with these names, by first appearance, and for each object the index of its own.
+
+    A trailing number that stands apart counts the objects of a category, and goes: `dog_1`, `dog 1`, `dog-1`. One that
+    is written on, as in `dog1`, goes where another object is of that category then: `R2D2` alone keeps its name.
+    """
+    apart = [_APART.sub("", name) or name for name in (name.translate(_NOT_TEXT) for name in names)]
+    bare = {name: _WRITTEN_ON.sub("", name) or name for name in apart}
+    shared = Counter(bare.values())
+    of_each = [bare[name] if shared[bare[name]] > 1 else name for name in apart]
     found = tuple(dict.fromkeys(of_each))
     return found, tuple(found.index(name) for name in of_each)

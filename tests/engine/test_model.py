@@ -18,6 +18,7 @@ from sam2_cog.engine.checkpoints import CHECKPOINTS
 from sam2_cog.engine.model import (
     LoadedModel,
     _Turn,
+    _unfilled_network,
     build_network,
     load_model,
     load_weights,
@@ -213,6 +214,51 @@ def test_weights_of_another_network_are_refused_in_one_sentence(demo: LoadedMode
         "1 of another shape (no_mem_embed: (2, 3) instead of (1, 1, 64))"
     )
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+def every_tensor(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters, buffers and what a module computed for itself, which no checkpoint holds."""
+    found = dict(network.state_dict())
+    for name, module in network.named_modules():
+        held = vars(module) | module._buffers | vars(module).get("cache", {})
+        found |= {f"{name}.{key}": value for key, value in held.items() if isinstance(value, torch.Tensor)}
+    return found
+
+
+@pytest.mark.parametrize("name", ["demo", "tiny"])
+def test_a_network_that_was_never_random_is_the_same_in_every_tensor(name: str, tmp_path: Path) -> None:
+    """What nobody fills is filled with NaN here, so that no tensor is right by chance."""
+    random, path = build_network(name, seed=5), tmp_path / "weights.pt"
+    torch.save({"model": random.state_dict()}, path)
+    torch.use_deterministic_algorithms(True)
+    try:
+        before = torch.random.get_rng_state()
+        unfilled = _unfilled_network(name)
+        assert torch.equal(torch.random.get_rng_state(), before)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert any(weight.isnan().any() for weight in unfilled.parameters()), "it was drawn at random after all"
+    load_weights(unfilled, path, name)
+    expected, found = every_tensor(random), every_tensor(unfilled)
+    assert sum(key.endswith("freqs_cis") for key in expected) == 2 * len(random.memory_attention.layers)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    assert [type(weight) for weight in unfilled.parameters()] == [torch.nn.Parameter for _ in random.parameters()]
+
+
+def test_a_loaded_network_outlives_its_file(demo: LoadedModel, tmp_path: Path) -> None:
+    path, network = tmp_path / "weights.pt", build_network("demo")
+    torch.save({"model": demo.network.state_dict()}, path)
+    load_weights(network, path, "demo")
+    path.write_bytes(b"")  # in place: what is still mapped of it is gone
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in demo.network.state_dict().items())
+
+
+def test_weights_of_another_type_become_float32(demo: LoadedModel, tmp_path: Path) -> None:
+    path, network = tmp_path / "weights.pt", build_network("demo")
+    torch.save({"model": {key: value.half() for key, value in demo.network.state_dict().items()}}, path)
+    load_weights(network, path, "demo")
+    assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
 
 
 class Attack:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.fleet import batch
@@ -151,6 +153,22 @@ def test_clips_and_results_may_be_at_addresses(rows: Rows, tmp_path: Path, demo_
     finally:
         results.close()
     assert not results.folder.exists()
+
+
+def test_files_beside_the_video_are_fetched_too(run: Run, rows: Rows, tmp_path: Path) -> None:
+    """The picture and its mask have one name, in two folders."""
+    import fsspec
+
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:30, 20:50] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    store = fsspec.filesystem("memory")
+    for source, target in (("image_0.png", "frames/0.png"), ("mask.png", "masks/0.png")):
+        store.put_file(str(tmp_path / source), f"memory://{target}")
+    found = {"id": "found", "video": "memory://frames/0.png", "masks": "memory://masks/0.png", "output_format": "png"}
+    done, failed = run([found, found | {"id": "gone", "masks": "memory://masks/gone.png"}])
+    assert (done.status, done.objects) == ("done", 1), done
+    assert failed.error.startswith("masks: memory://masks/gone.png cannot be fetched")
 
 
 def test_a_killed_run_loses_the_clip_in_work_alone(rows: Rows, tmp_path: Path) -> None:

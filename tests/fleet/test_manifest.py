@@ -47,9 +47,9 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_every_row_is_a_request(tmp_path: Path, suffix: str) -> None:
     first, second, third = read_manifest(write(tmp_path / f"jobs{suffix}", ROWS))
-    assert (first.name, first.source, first.output) == ("first", str(tmp_path / "a.mp4"), "first.mp4")
+    assert (first.name, first.sources, first.output) == ("first", {"video": str(tmp_path / "a.mp4")}, "first.mp4")
     assert (first.request.output_quality, first.request.video_fps) == (50, 12.5)
-    assert (second.output, second.source) == ("second.zip", str(tmp_path / "deep/b.mp4"))
+    assert (second.output, second.sources["video"]) == ("second.zip", str(tmp_path / "deep/b.mp4"))
     assert second.request.click_coordinates == "[3,4],[5,6]" and second.request.output_quality == 80
     assert third.request.separate_objects is True and second.request.separate_objects is False
 
@@ -60,14 +60,24 @@ def test_without_an_id_the_stem_of_the_video_is_the_name(tmp_path: Path) -> None
         {"video": "s3://b/cat.mov", "click_coordinates": "[1,2]"},
     ]
     dog, cat = read_manifest(write(tmp_path / "jobs.jsonl", rows))
-    assert (dog.name, cat.name, cat.source) == ("dog", "cat", "s3://b/cat.mov")
+    assert (dog.name, cat.name, cat.sources) == ("dog", "cat", {"video": "s3://b/cat.mov"})
 
 
-def test_files_beside_the_video_lie_where_the_manifest_lies(tmp_path: Path) -> None:
-    rows = [{"id": "a", "video": "a.mp4", "masks": "m/a.zip"}, {"id": "b", "video": "b.mp4", "boxes": "/data/b.csv"}]
+def test_files_beside_the_video_lie_where_the_manifest_lies_or_at_addresses(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "video": "a.mp4", "masks": "m/a.zip"},
+        {"id": "b", "video": "b.mp4", "boxes": "s3://data/b.csv"},
+    ]
     first, second = read_manifest(write(tmp_path / "jobs.jsonl", rows))
-    assert (first.request.masks, first.request.boxes) == (tmp_path / "m/a.zip", None)
-    assert second.request.boxes == Path("/data/b.csv")
+    assert first.sources == {"video": str(tmp_path / "a.mp4"), "masks": str(tmp_path / "m/a.zip")}
+    assert second.sources["boxes"] == "s3://data/b.csv"
+
+
+def test_a_signed_address_may_be_long_and_another_signature_is_the_same_request(tmp_path: Path) -> None:
+    rows = [{"video": f"https://host/dog.mp4?signature={who * 300}", "click_coordinates": "[1,2]"} for who in "ab"]
+    (first,), (second,) = (read_manifest(write(tmp_path / "jobs.jsonl", [row])) for row in rows)
+    assert (first.name, first.sources["video"]) == ("dog", rows[0]["video"])
+    assert first.digest == second.digest
 
 
 def test_lists_of_json_are_taken_as_the_text_that_they_are(tmp_path: Path) -> None:
@@ -114,7 +124,7 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path) -> None:
 
 @given(st.sets(st.text(min_size=1, max_size=8), max_size=30), st.integers(1, 7))
 def test_shards_part_the_rows_whatever_else_there_is(names: set[str], count: int) -> None:
-    jobs = [Job(name, "a.mp4", Request(Path("a.mp4"), "[1,2]"), name) for name in sorted(names)]
+    jobs = [Job(name, {"video": "a.mp4"}, Request(Path("a.mp4"), "[1,2]"), name) for name in sorted(names)]
     shards = [shard_of(jobs, index, count) for index in range(count)]
     assert sorted(job.name for shard in shards for job in shard) == sorted(names)
     assert shard_of(jobs[:1], 0, count) == tuple(job for job in shards[0] if job in jobs[:1])

@@ -20,10 +20,13 @@ ODD = ("\N{DOG FACE} \"<&>': \uffff\\", "../../etc/passwd")
         (("bird_1", "bird_2"), ("bird",), (0, 0)),
         (("cat", "bird 1", "cat3", "bird"), ("cat", "bird"), (0, 1, 0, 1)),
         (("1", "2", "a.10", "#7"), ("1", "2", "a", "#7"), (0, 1, 2, 3)),
-        (("R2D2", "r2d2"), ("R2D", "r2d"), (0, 1)),
+        (("bird-1", "bird 02", "bird#3", "bird.4"), ("bird",), (0, 0, 0, 0)),
+        (("dog1", "cat", "dog2"), ("dog", "cat"), (0, 1, 0)),
+        (("R2D2", "r2d2", "dog1"), ("R2D2", "r2d2", "dog1"), (0, 1, 2)),
+        (("R2D2_1", "R2D2_2", "C3PO"), ("R2D2", "C3PO"), (0, 0, 1)),
     ],
 )
-def test_a_category_is_a_name_without_its_number(
+def test_a_category_is_a_name_without_the_number_that_counts_objects(
     names: tuple[str, ...], found: tuple[str, ...], of_each: tuple[int, ...]
 ) -> None:
     assert categories(names) == (found, of_each)
