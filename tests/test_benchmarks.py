@@ -14,5 +14,5 @@ def test_the_host_path_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| 2 |")]
     assert [row[1].strip() for row in rows] == ["mp4 highlighted", "mp4 binary", "png highlighted", "png binary"]
     for row in rows:
-        main, read, write, decode, encode, scan = (float(cell.split()[0]) for cell in row[2:8])
-        assert min(main, read, write, decode, scan) > 0 and (encode > 0) == ("mp4" in row[1])
+        main, read, write, pool, decode, encode, scan = (float(cell.split()[0]) for cell in row[2:9])
+        assert min(main, read, write, decode, scan) > 0 and (encode > 0, pool > 0) == ("mp4" in row[1], "png" in row[1])

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Generator, Iterator
+from functools import partial
 
 import pytest
 
@@ -150,10 +151,14 @@ def taken() -> list[int]:
 
 
 def test_a_pool_keeps_the_order_whichever_piece_is_done_first(taken: list[int]) -> None:
+    def slowly(number: int) -> int:
+        time.sleep(0.002 * (number % 3))
+        return number
+
     pool = OrderedPool(taken.append, 4)
     for number in range(60):
         if number % 5:
-            pool.submit(lambda number=number: time.sleep(0.002 * (number % 3)) or number)
+            pool.submit(partial(slowly, number))
         else:
             pool.put(number)
     pool.finish()

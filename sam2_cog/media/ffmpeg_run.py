@@ -6,6 +6,7 @@ outside `_DEMUXERS`, none of which follows a reference to another file, and no d
 begins in `start`, which bounds its address space, processor time and open files; one that stands still is ended.
 """
 
+import fcntl
 import io
 import os
 import re
@@ -49,6 +50,9 @@ _DECODERS = (
 _OPEN_FILES = 64
 _MESSAGE_BYTES = 4096
 _WAIT_FOR_END_SECONDS = 10
+_PIPE_BYTES = (
+    1 << 20
+)  # what Linux gives to everybody; with its usual 64 KiB a 1080p frame takes either side 0.4 ms more
 
 
 def input_options() -> dict[str, Any]:
@@ -98,6 +102,10 @@ def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
             resource.prlimit(process.pid, resource.RLIMIT_AS, (limits.FFMPEG_BYTES.value,) * 2)
             resource.prlimit(process.pid, resource.RLIMIT_CPU, (seconds, seconds + 5))
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (_OPEN_FILES,) * 2)
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        for pipe in filter(None, (process.stdin, process.stdout)):
+            with suppress(OSError):  # whoever has very many of them gets no more
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return process
 
 
