@@ -73,6 +73,10 @@ class Predictor(BasePredictor):
             default="0",
             description="For each click 1 if it corrects the mask that was tracked up to its frame, or 0 if it starts anew there, with commas; if there are too few, the last one repeats. Background clicks alone on a frame always correct.",
         ),
+        click_candidates: str = Input(
+            default="0",
+            description="For each click which of the network's three masks for it alone is meant, 1, 2 or 3, or 0 for the one that it rates best, with commas; if there are too few, the last one repeats. Further clicks of the object on the frame refine it.",
+        ),
         masks: Path | None = Input(
             default=None,
             description="Masks of objects to follow: a .zip with masks/<object>/<frame>.png, as binary archives of this project have, or one PNG in which each value above 0 is an object.",
@@ -171,6 +175,7 @@ class Predictor(BasePredictor):
                 click_frames=click_frames,
                 click_object_ids=click_object_ids,
                 click_corrections=click_corrections,
+                click_candidates=click_candidates,
                 masks=given_masks,
                 mask_frames=mask_frames,
                 boxes=given_boxes,

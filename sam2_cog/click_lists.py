@@ -1,4 +1,4 @@
-"""The five lists of a request, each read by itself -> one checked value for each entry of `click_coordinates`.
+"""The six lists of a request, each read by itself -> one checked value for each entry of `click_coordinates`.
 
 How values are separated is in `value_lists`; what they mean together, in `prompts`. A refusal calls an entry a point, a
 box too, counts it from 1, and quotes it as it was typed.
@@ -25,9 +25,11 @@ NAMES_EXAMPLE = 'red bird,dog or ["red bird","dog"]'
 _NUMBER = re.compile(r"-?(?:[0-9]{1,20}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})")
 _WHOLE = re.compile(r"(-?[0-9]{1,18})(?:\.0{0,40})?")
 _FLAGS = {"0": 0, "0.": 0, "0.0": 0, "false": 0, "1": 1, "1.": 1, "1.0": 1, "true": 1}
+_CANDIDATES = {f"{number}{ending}": number for number in range(4) for ending in ("", ".", ".0")}
 _FLAGS_MEAN = {
-    "click_labels": ("label", "1 (foreground) or 0 (background)"),
-    "click_corrections": ("correction", "1 (it corrects the mask tracked up to its frame) or 0 (it does not)"),
+    "click_labels": (_FLAGS, "label", "1 (foreground) or 0 (background)"),
+    "click_corrections": (_FLAGS, "correction", "1 (it corrects the mask tracked up to its frame) or 0 (it does not)"),
+    "click_candidates": (_CANDIDATES, "candidate", "1, 2 or 3 (one of the three masks) or 0 (the best of them)"),
 }
 
 Point = tuple[float, float]
@@ -119,10 +121,13 @@ def box_in_frame(shown: str, numbers: Sequence[float], width: int, height: int) 
 
 
 def read_flags(input_name: str, text: str, count: int, default: int) -> list[int]:
-    """`click_labels` or `click_corrections`: 0 or 1 for each of `count` entries. Raises InvalidRequest."""
-    noun, meaning = _FLAGS_MEAN[input_name]
+    """`click_labels`, `click_corrections` or `click_candidates`: a number for each of `count` entries.
+
+    Raises InvalidRequest.
+    """
+    numbers, noun, meaning = _FLAGS_MEAN[input_name]
     typed = _values(input_name, text, count, str(default))
-    flags = [_FLAGS.get(value.lower()) for value in typed]
+    flags = [numbers.get(value.lower()) for value in typed]
     for position, (value, flag) in enumerate(zip(typed, flags, strict=True), start=1):
         if flag is None:
             raise InvalidRequest(

@@ -24,9 +24,6 @@ SAM 2.1 makes them, a few stray pixels on a like thing elsewhere; its image pred
 """
 
 
-_DISTANCES_AT_ONCE = 1 << 20
-
-
 @dataclass(frozen=True)
 class ObjectMask:
     """One object on one frame."""
@@ -237,45 +234,6 @@ def polygons(mask: Mask, tolerance: float = 0.0) -> tuple[Polygon, ...]:
         if tree[0][index][3] < 0 and len(simple[index]) > 2
     ]
     return tuple(parts)
-
-
-def one_polygon(mask: ObjectMask, tolerance: float = 0.0) -> NDArray[np.float64] | None:
-    """The whole mask as one ring, (n, 2) pixels (x, y) of the frame, n >= 3; None for an empty mask.
-
-    For formats in which a polygon has neither holes nor parts: each further ring is joined to those before it at their
-    nearest points, there and back. Filled by cv2.fillPoly the ring gives the mask back, but for the lines that join its
-    parts. tolerance: as of `polygons`.
-    """
-    if mask.tight is None:
-        return None
-    found, _ = cv2.findContours(
-        mask.crop().view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=mask.tight[:2]
-    )
-    if tolerance:
-        found = [cv2.approxPolyDP(line, tolerance * cv2.arcLength(line, True), True) for line in found]
-    return join_rings([line[:, 0, :].astype(np.float64) for line in sorted(found, key=len, reverse=True)])
-
-
-def join_rings(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Several (n, 2) rings as one of at least 3 points: see `one_polygon`."""
-    path = rings[0]
-    for ring in rings[1:]:
-        here, there = _nearest(path, ring)
-        path = np.concatenate((path[: here + 1], np.roll(ring, -there, axis=0), ring[there : there + 1], path[here:]))
-    steps = np.diff(path, axis=0, append=path[:1])
-    corners = path[(steps != np.roll(steps, 1, axis=0)).any(axis=1)]
-    return corners if len(corners) > 2 else np.resize(corners if len(corners) else path, (3, 2))
-
-
-def _nearest(path: NDArray[np.float64], ring: NDArray[np.float64]) -> tuple[int, int]:
-    """The indices of the two points that lie nearest to each other, of long lines in bounded memory."""
-    at_once = max(1, _DISTANCES_AT_ONCE // len(ring))
-    best = (np.inf, 0, 0)
-    for start in range(0, len(path), at_once):
-        distances = ((path[start : start + at_once, None] - ring) ** 2).sum(axis=2)
-        here, there = np.unravel_index(int(distances.argmin()), distances.shape)
-        best = min(best, (float(distances[here, there]), start + int(here), int(there)))
-    return best[1], best[2]
 
 
 def run_lengths(mask: Mask) -> tuple[int, ...]:

@@ -220,6 +220,7 @@ def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
         request.click_frames,
         request.click_object_ids,
         request.click_corrections,
+        request.click_candidates,
         **size,
         propagation=request.propagation,
         from_files=[*masks, *boxes],

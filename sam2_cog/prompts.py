@@ -1,4 +1,4 @@
-"""The five request strings, and what prompt files say -> a tuple of `ObjectPrompts`. No network, no ffmpeg, no files.
+"""The six request strings, and what prompt files say -> a tuple of `ObjectPrompts`. No network, no ffmpeg, no files.
 
 **Reading.** Values are separated as `value_lists` says: by commas, semicolons, white space; names by commas and new
 lines. Outer brackets and lists as JSON or Python print them are taken everywhere.
@@ -15,6 +15,10 @@ lines. Outer brackets and lists as JSON or Python print them are taken everywher
   request is refused, because two things would silently become one object.
 - `click_corrections`: `1` for a click that corrects the mask tracked up to its frame, `0` for one that does not. Short:
   the last repeats. Empty: all `0`. A box is never a correction. Written like the labels.
+- `click_candidates`: of a click that starts an object anew, which of the network's three masks for it alone is meant,
+  `1`, `2` or `3` in the network's own order, or `0` for the one it rates best. Short: the last repeats. Empty: all `0`.
+  Only the first click of an object on a frame, foreground and without a box or a mask there, has a choice; further
+  clicks refine what it chose.
 - Values beyond the number of entries are ignored unread, and a log line says so.
 - Masks and boxes of files come as entries that `mask_files` and `box_files` read; with them the strings may be empty.
 
@@ -37,6 +41,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from sam2_cog.click_lists import Box as Box
@@ -57,7 +62,8 @@ class FramePrompt:
 
     `points` are (x, y) pixels of the displayed frame, `labels` holds 1 (foreground) or 0 (background) for each of them,
     `box` is (x0, y0, x1, y1) with exclusive far edges. `mask` is the object itself, in the size of the frame and not
-    empty; points and box beside it refine it.
+    empty; points and box beside it refine it. `candidate` 1, 2 or 3 is which mask of the first point, a foreground one,
+    is meant, and the other points refine that; 0: the network decides, and all points count at once.
     """
 
     frame_index: int
@@ -65,6 +71,7 @@ class FramePrompt:
     labels: tuple[int, ...]
     box: Box | None
     mask: "ObjectMask | None" = None
+    candidate: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,13 +90,14 @@ class ObjectPrompts:
 
 @dataclass(frozen=True)
 class PromptStrings:
-    """The five strings of a request, named as the inputs of `predict()`."""
+    """The six strings of a request, named as the inputs of `predict()`."""
 
     click_coordinates: str
     click_labels: str
     click_frames: str
     click_object_ids: str
     click_corrections: str
+    click_candidates: str
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,7 @@ class Entry:
     point: Point | None = None
     box: Box | None = None
     mask: "ObjectMask | None" = None
+    candidate: int = 0
 
     @property
     def starts_anew(self) -> bool:
@@ -121,6 +130,7 @@ def parse_prompts(
     click_frames: str = "0",
     click_object_ids: str = "",
     click_corrections: str = "0",
+    click_candidates: str = "0",
     *,
     width: int,
     height: int,
@@ -128,7 +138,7 @@ def parse_prompts(
     propagation: str = "both",
     from_files: Sequence[Entry] = (),
 ) -> tuple[ObjectPrompts, ...]:
-    """Read the five strings by the rules above, against a video of `width` x `height` pixels and `frame_count` frames.
+    """Read the six strings by the rules above, against a video of `width` x `height` pixels and `frame_count` frames.
 
     from_files: foreground boxes and masks that fit the video, at most one mask for an object and frame.
     Returns at least one object; every object has at least one prompt. Raises `InvalidRequest`.
@@ -141,34 +151,39 @@ def parse_prompts(
     frames = read_frames(click_frames, count, frame_count)
     names = read_names(click_object_ids, count, {entry.name: entry.input for entry in from_files})
     corrections = read_flags("click_corrections", click_corrections, count, default=0)
-    columns = zip(range(1, count + 1), shapes, labels, frames, names, corrections, strict=True)
+    candidates = read_flags("click_candidates", click_candidates, count, default=0)
+    columns = zip(range(1, count + 1), shapes, labels, frames, names, corrections, candidates, strict=True)
     entries = [*(_entry(*column) for column in columns), *from_files]
     _check_together(entries, propagation)
     return _group(entries, width * height)
 
 
-def _entry(position: int, shape: Point | Box, label: int, frame: int, name: str, correction: int) -> Entry:
+def _entry(
+    position: int, shape: Point | Box, label: int, frame: int, name: str, correction: int, candidate: int
+) -> Entry:
     point, box = (shape, None) if len(shape) == 2 else (None, shape)
-    return Entry("click_coordinates", f"point {position}", frame, name, label, correction, point, box)
+    called = f"point {position}"
+    return Entry("click_coordinates", called, frame, name, label, correction, point, box, candidate=candidate)
 
 
 def format_prompts(objects: Iterable[ObjectPrompts]) -> PromptStrings:
-    """The five strings that `parse_prompts` reads back as the same objects, whichever way these were first written.
+    """The six strings that `parse_prompts` reads back as the same objects, whichever way these were first written.
 
     Masks have no text; they stay in their file.
     """
     rows = [
-        (f"[{_decimals(shape, ',')}]", str(label), str(prompt.frame_index), one.name, correction)
+        (f"[{_decimals(shape, ',')}]", str(label), str(prompt.frame_index), one.name, correction, str(candidate))
         for one in objects
         for correction, prompts in (("0", one.prompts), ("1", one.corrections))
         for prompt in prompts
-        for shape, label in _clicks(prompt)
+        for (shape, label), candidate in zip(_clicks(prompt), chain((prompt.candidate,), repeat(0)), strict=False)
     ]
-    coordinates, labels, frames, names, corrections = zip(*rows, strict=True) if rows else ((),) * 5
+    coordinates, labels, frames, names, corrections, candidates = zip(*rows, strict=True) if rows else ((),) * 6
     # brackets, at the beginning or without their like, would be those of a list
     quote = any(character in name for name in names for character in "[]()")
     written = json.dumps(names, ensure_ascii=False) if quote else ",".join(names)
-    return PromptStrings(",".join(coordinates), ",".join(labels), ",".join(frames), written, ",".join(corrections))
+    lists = (coordinates, labels, frames, (written,), corrections, candidates)
+    return PromptStrings(*(",".join(values) for values in lists))
 
 
 def prompt_frames(objects: Iterable[ObjectPrompts]) -> tuple[int, ...]:
@@ -184,6 +199,11 @@ def _check_together(entries: Sequence[Entry], propagation: str) -> None:
     for entry in entries:
         if entry.box:
             _check_box(entry)
+        if entry.candidate and (entry.box or not entry.starts_anew):
+            raise InvalidRequest(
+                f"click_candidates: {entry.called} has candidate {entry.candidate}, but only a foreground click that "
+                "starts an object has candidates, no box, background click or correction (they have candidate 0)"
+            )
     if not any(entry.label for entry in entries):
         raise InvalidRequest("click_labels: every point has label 0, but at least one must be foreground (label 1)")
     first = min((entry.frame for entry in entries if entry.starts_anew), default=0)
@@ -257,13 +277,27 @@ def _frame_prompt(name: str, frame: int, entries: Sequence[Entry]) -> FramePromp
             f"{boxes[1].input}: {boxes[1].called} is a second box for {quoted(name)} on frame {frame}, "
             "but an object has at most one box on a frame"
         )
+    _check_candidates(name, entries)
     return FramePrompt(
         frame,
         points=tuple(entry.point for entry in entries if entry.point),
         labels=tuple(entry.label for entry in entries if entry.point),
         box=boxes[0].box if boxes else None,
         mask=next((entry.mask for entry in entries if entry.mask), None),
+        candidate=entries[0].candidate,
     )
+
+
+def _check_candidates(name: str, entries: Sequence[Entry]) -> None:
+    """A candidate is that of the first click of an object on a frame, and of this click alone."""
+    other = next((entry for entry in entries if entry.box or entry.mask), entries[0])
+    for entry in entries:
+        if entry.candidate and entry is not other:
+            raise InvalidRequest(
+                f"click_candidates: {entry.called} has candidate {entry.candidate}, but {quoted(name)} "
+                f"has {other.called} on frame {entry.frame} too, and only a first click without a box or a mask has "
+                "candidates"
+            )
 
 
 # Printing.

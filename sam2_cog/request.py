@@ -82,6 +82,12 @@ class Request:
         "For each click 1 if it corrects the mask that was tracked up to its frame, or 0 if it starts anew there, with "
         "commas; if there are too few, the last one repeats. Background clicks alone on a frame always correct.",
     )
+    click_candidates: str = _input(
+        "0",
+        "For each click which of the network's three masks for it alone is meant, 1, 2 or 3, or 0 for the one that it "
+        "rates best, with commas; if there are too few, the last one repeats. Further clicks of the object on the "
+        "frame refine it.",
+    )
     masks: Path | None = _input(
         None,
         "Masks of objects to follow: a .zip with masks/<object>/<frame>.png, as binary archives of this project have, "

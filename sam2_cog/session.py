@@ -19,6 +19,7 @@ from types import TracebackType
 import numpy as np
 
 from sam2_cog.box_files import read_boxes
+from sam2_cog.engine.candidates import Candidate, find_candidates
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.incremental import IncrementalTracker, Tracks
 from sam2_cog.engine.model import LoadedModel, load_model
@@ -96,6 +97,7 @@ class Session:
         masks: Path | str | None = None,
         mask_frames: str = "",
         boxes: Path | str | None = None,
+        click_candidates: str = "0",
     ) -> tuple[ObjectPrompts, ...]:
         """The prompts of a request as objects in this clip; InvalidRequest with the request's own sentence."""
         size = {"width": self.info.width, "height": self.info.height, "frame_count": self.info.frame_count}
@@ -107,6 +109,7 @@ class Session:
             click_frames,
             click_object_ids,
             click_corrections,
+            click_candidates,
             **size,
             propagation=propagation,
             from_files=[*from_masks, *from_boxes],
@@ -133,6 +136,22 @@ class Session:
             return no_masks(frame, 0, (self.info.height, self.info.width))
         passes = self._passes(objects, propagation)
         return joined([self._tracker.preview(one, passes, frame, self._encoded) for one in objects])
+
+    def candidates(self, prompt: FramePrompt) -> tuple[Candidate, ...]:
+        """The three masks that the network finds for clicks and a box, each with its score: a click may mean a part.
+
+        They stand in the network's own order, as `FramePrompt.candidate` and `click_candidates` count them, from 1;
+        equal to `predict(multimask_output=True)` of the official `SAM2ImagePredictor`, see `engine/candidates.py`.
+
+        Raises:
+            InvalidRequest: the prompt does not fit the clip, holds a mask, or neither a click nor a box.
+        """
+        _check_prompt("candidates: the prompt", prompt, self.info)
+        if prompt.mask or not (prompt.points or prompt.box):
+            found = "has a mask" if prompt.mask else "is empty"
+            raise InvalidRequest(f"candidates: the prompt {found}, but it must be clicks or a box and nothing else")
+        features = self._encoded(prompt.frame_index)
+        return find_candidates(self._model, features, prompt, self.info.width, self.info.height)
 
     def track(self, objects: Sequence[ObjectPrompts], propagation: str = "both") -> Generator[FrameMasks, None, None]:
         """Find what is stale; yield each frame with the masks of all objects as soon as it is found.
@@ -269,22 +288,24 @@ def _check_objects(objects: Sequence[ObjectPrompts], info: VideoInfo) -> None:
         if not one.prompts:
             raise InvalidRequest(f"objects: {one.name!r} has no foreground click, box or mask to begin with")
         for prompt in (*one.prompts, *one.corrections):
-            _check_prompt(one.name, prompt, info)
+            _check_prompt(f"objects: {one.name!r}", prompt, info)
 
 
-def _check_prompt(name: str, prompt: FramePrompt, info: VideoInfo) -> None:
+def _check_prompt(shown: str, prompt: FramePrompt, info: VideoInfo) -> None:
+    """`shown` is how the sentence about a wrong one begins."""
     if not 0 <= prompt.frame_index < info.frame_count:
         last = info.frame_count - 1
-        raise InvalidRequest(
-            f"objects: {name!r} is clicked on frame {prompt.frame_index}, but the video has frames 0 to {last}"
-        )
+        raise InvalidRequest(f"{shown} is clicked on frame {prompt.frame_index}, but the video has frames 0 to {last}")
     if prompt.mask and prompt.mask.size != (info.height, info.width):
         height, width = prompt.mask.size
+        raise InvalidRequest(f"{shown} has a mask of {width}x{height}, but the video is {info.width}x{info.height}")
+    if prompt.candidate not in range(4) or (
+        prompt.candidate and (prompt.labels[:1] != (1,) or prompt.box or prompt.mask)
+    ):
         raise InvalidRequest(
-            f"objects: {name!r} has a mask of {width}x{height}, but the video is {info.width}x{info.height}"
+            f"{shown} has candidate {prompt.candidate} on frame {prompt.frame_index}, but a candidate is 1, 2 "
+            "or 3, or 0 for the best, of a first foreground click without a box or a mask"
         )
     for x, y in prompt.points:
         if not (0 <= x < info.width and 0 <= y < info.height):
-            raise InvalidRequest(
-                f"objects: {name!r} is clicked at [{x:g}, {y:g}], but the video is {info.width}x{info.height}"
-            )
+            raise InvalidRequest(f"{shown} is clicked at [{x:g}, {y:g}], but the video is {info.width}x{info.height}")

@@ -368,6 +368,7 @@ def test_control_characters_in_a_name_are_refused_and_escaped(character: str) ->
         (("1", "0", "a,b,\x00"), "click_object_ids"),
         (("1", "0", "['a','b','c]"), "click_object_ids"),
         (("1", "0", "a,b", "[0,0,x]"), "click_corrections"),
+        (("1", "0", "a,b", "0", "0,0,9"), "click_candidates"),
     ],
 )
 def test_extra_values_are_ignored_with_a_log_line(

@@ -106,6 +106,7 @@ def test_every_input_has_a_flag_that_reaches_the_request(
         "click_frames": "2",
         "click_object_ids": "a",
         "click_corrections": "0,1",
+        "click_candidates": "2,0",
         "masks": Path("masks.zip"),
         "mask_frames": "0,30",
         "boxes": Path("boxes.csv"),

@@ -24,7 +24,6 @@ from sam2_cog.masks import (
     mask_iou,
     mask_union,
     no_masks,
-    one_polygon,
     polygons,
     run_lengths,
 )
@@ -145,20 +144,6 @@ def test_iou_is_the_shared_part_of_both(first: np.ndarray, second: np.ndarray) -
     a, b = (np.kron(np.resize(mask, (12, 9)), np.ones((2, 3), bool)) for mask in (first, second))
     union = (a | b).sum()
     assert mask_iou(ObjectMask.of(a), ObjectMask.of(b)) == ((a & b).sum() / union if union else 1)
-
-
-@given(any_mask)
-def test_one_polygon_holds_all_parts_and_all_holes(mask: np.ndarray) -> None:
-    ring = one_polygon(ObjectMask.of(mask))
-    if ring is None:
-        assert not mask.any()
-        return
-    assert len(ring) >= 3
-    canvas = np.zeros(mask.shape, np.uint8)
-    cv2.fillPoly(canvas, [ring.astype(np.int32)], 1)
-    assert not (mask & ~canvas.astype(bool)).any()
-    if cv2.connectedComponents(mask.view(np.uint8), connectivity=8)[0] == 2:
-        assert (canvas.astype(bool) == mask).all()  # nothing to join across
 
 
 def filled(parts: tuple[Polygon, ...], size: tuple[int, ...]) -> np.ndarray:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any, TypeVar
 
 import pytest
@@ -294,7 +294,53 @@ def test_printing_is_readable_and_exact() -> None:
         "9,9,0,2",
         "dog,dog,dog,dog",
         "0,0,1,1",
+        "0,0,0,0",
     )
+
+
+def test_a_candidate_is_that_of_the_first_click_and_is_printed_with_it() -> None:
+    a, b = parse("[1,1],[2,2],[3,3],[9,9]", "1,0,1,0", "4", "a,a,b,sky", "0", "3.0,0,1,0")
+    assert a.prompts == (replace(clicks(4, ((1.0, 1.0), 1), ((2.0, 2.0), 0), ((9.0, 9.0), 0)), candidate=3),)
+    assert b.prompts[0].candidate == 1
+    assert format_prompts([a, b]).click_candidates == "3,0,0,1,0"
+    assert [one.prompts[0].candidate for one in parse("[1,1],[2,2]", candidates="2")] == [2, 2]
+
+
+ELSEWHERE = "but only a foreground click that starts an object has candidates, no box, background click or correction"
+ALONE = "on frame 0 too, and only a first click without a box or a mask has candidates"
+
+
+@pytest.mark.parametrize(
+    ("strings", "sentence"),
+    [
+        (
+            ("[1,1]", "1", "0", "", "0", "4"),
+            "click_candidates: point 1 has candidate '4', but a candidate is 1, 2 or 3",
+        ),
+        (("[1,1,9,9]", "1", "0", "", "0", "1"), f"click_candidates: point 1 has candidate 1, {ELSEWHERE}"),
+        (("[1,1],[2,2]", "1,0", "0", "", "0", "0,2"), f"click_candidates: point 2 has candidate 2, {ELSEWHERE}"),
+        (("[1,1],[2,2]", "1", "0,5", "a,a", "0,1", "2"), f"click_candidates: point 2 has candidate 2, {ELSEWHERE}"),
+        (
+            ("[1,1],[2,2]", "1", "0", "a,a", "0", "0,2"),
+            f"click_candidates: point 2 has candidate 2, but 'a' has point 1 {ALONE}",
+        ),
+        (
+            ("[1,1],[1,1,9,9]", "1", "0", "a,a", "0", "2,0"),
+            f"click_candidates: point 1 has candidate 2, but 'a' has point 2 {ALONE}",
+        ),
+        (
+            ("[1,1],[2,2]", "1", "0", "a,a", "0", "2"),
+            f"click_candidates: point 2 has candidate 2, but 'a' has point 1 {ALONE}",
+        ),
+    ],
+)
+def test_what_has_no_candidates_cannot_choose_one(strings: tuple[str, ...], sentence: str) -> None:
+    assert refusal(*strings).startswith(sentence)
+
+
+def test_a_click_beside_a_mask_has_no_candidates() -> None:
+    message = refusal("[1,1]", "1", "3", "dog", "0", "1", from_files=[given_mask("dog", 3)])
+    assert message.startswith("click_candidates: point 1 has candidate 1, but 'dog' has 'masks/dog/3.png' of masks")
 
 
 def test_the_module_needs_neither_the_network_nor_a_decoder() -> None:
@@ -349,6 +395,7 @@ REQUESTS = st.tuples(
         st.text(st.characters(exclude_characters=","), max_size=70) | st.sampled_from(["object_1", "object_2"]),
     ),
     value_lists(st.sampled_from(["0", "0", "0", "1"]), st.sampled_from(["2", "", "x"])),
+    st.sampled_from(["", "0", "2", "1,0", "0,3", "4"]),
 )
 PROPAGATION = st.sampled_from(["both", "forward"])
 
@@ -364,7 +411,8 @@ def check_any_outcome(strings: Iterable[str], propagation: str) -> None:
     assert len(set(names_of(objects))) == len(objects)
     for one in objects:
         assert one.prompts and all(prompt.box or 1 in prompt.labels for prompt in one.prompts)
-        assert all(prompt.box is None and prompt.labels for prompt in one.corrections)
+        assert all(prompt.box is None and prompt.labels and not prompt.candidate for prompt in one.corrections)
+        assert all(prompt.labels[0] and not prompt.box for prompt in one.prompts if prompt.candidate)
         frames = [prompt.frame_index for prompt in (*one.prompts, *one.corrections)]
         assert len(set(frames)) == len(frames) and min(frames) >= 0 and max(frames) < FRAMES
         for group in (one.prompts, one.corrections):
@@ -374,22 +422,22 @@ def check_any_outcome(strings: Iterable[str], propagation: str) -> None:
 
 @settings(max_examples=1500, deadline=None)
 @given(REQUESTS, PROPAGATION)
-@example((FIVE, "1,1,0,1,1", "0,0,10,20,20", "dog,dog,background,cat,cat", "0"), "both")
-@example(("[1,1],[2,2],[3,3],[4,4]", "1,1,0,1", "0,5,5,7", "a,a,a,a", "0,1,0,1"), "both")
+@example((FIVE, "1,1,0,1,1", "0,0,10,20,20", "dog,dog,background,cat,cat", "0", "0"), "both")
+@example(("[1,1],[2,2],[3,3],[4,4]", "1,1,0,1", "0,5,5,7", "a,a,a,a", "0,1,0,1", "3,0"), "both")
 def test_near_valid_requests_are_parsed_or_refused_and_print_to_their_like(
-    strings: tuple[str, str, str, str, str], propagation: str
+    strings: tuple[str, str, str, str, str, str], propagation: str
 ) -> None:
     check_any_outcome(strings, propagation)
 
 
 @settings(max_examples=1000, deadline=None)
-@given(st.tuples(*[st.text(st.characters(codec=None), max_size=60)] * 5), PROPAGATION)
+@given(st.tuples(*[st.text(st.characters(codec=None), max_size=60)] * 6), PROPAGATION)
 def test_any_text_at_all_is_refused_or_parsed(strings: tuple[str, ...], propagation: str) -> None:
     check_any_outcome(strings, propagation)
 
 
 @settings(max_examples=1000, deadline=None)
-@given(st.tuples(*[st.text("[],.-0123456789 \nax", max_size=40)] * 5), PROPAGATION)
+@given(st.tuples(*[st.text("[],.-0123456789 \nax", max_size=40)] * 6), PROPAGATION)
 def test_any_text_of_the_alphabet_is_refused_or_parsed(strings: tuple[str, ...], propagation: str) -> None:
     check_any_outcome(strings, propagation)
 

@@ -105,6 +105,7 @@ def objects_of(request: Request) -> tuple[ObjectPrompts, ...]:
         request.click_frames,
         request.click_object_ids,
         request.click_corrections,
+        request.click_candidates,
         **size,
         propagation=request.propagation,
         from_files=[*masks, *boxes],
@@ -199,7 +200,7 @@ def test_the_python_example_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_model: LoadedModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On the sample itself; with a quicker network, and into another folder."""
-    (code,) = [block for block in blocks("python") if "supervision" not in block]
+    (code,) = [block for block in blocks("python") if "session.write" in block]
     asked: list[str] = []
 
     def load(name: str) -> LoadedModel:
@@ -230,6 +231,18 @@ def test_the_recipe_for_supervision_runs(
     monkeypatch.chdir(tmp_path)
     exec(compile(ast.parse(code), "outputs.md", "exec"), {})
     assert probe(tmp_path / "annotated.mp4").frame_count == 3
+
+
+def test_the_recipe_for_candidates_runs(
+    monkeypatch: pytest.MonkeyPatch, small_model: LoadedModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = [block for block in blocks("python") if "session.candidates" in block]
+    monkeypatch.setattr(session, "load_model", lambda name: small_model)
+    monkeypatch.chdir(ROOT)
+    known: dict[str, Any] = {}
+    exec(compile(ast.parse(code), "README.md", "exec"), known)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["1", "2", "3"]
+    assert known["chosen"][0].prompts[0].candidate == 2
 
 
 def test_the_names_that_are_kept_are_there() -> None:

@@ -39,6 +39,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "click_frames": "0",
         "click_object_ids": "",
         "click_corrections": "0",
+        "click_candidates": "0",
         "click_coordinates": "",
         "masks": None,
         "mask_frames": "",

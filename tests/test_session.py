@@ -89,6 +89,22 @@ def test_click_track_correct_and_undo(session: Session) -> None:
     assert_as_a_fresh_run(session, CLICKS)
 
 
+def test_a_candidate_is_chosen_tracked_and_taken_back(session: Session) -> None:
+    first = session.parse("[30,40]", click_frames="2")
+    candidates = session.candidates(first[0].prompts[0])
+    best = max(range(3), key=lambda number: candidates[number].score)
+    assert sorted(tracked(session, {"click_coordinates": "[30,40]", "click_frames": "2"})) == list(range(FRAMES))
+    for number in range(1, 4):
+        chosen = {"click_coordinates": "[30,40]", "click_frames": "2", "click_candidates": str(number)}
+        seen = session.preview(session.parse(**chosen), 2)
+        assert seen.scores[0] == pytest.approx(candidates[number - 1].score)
+        tracked(session, chosen)
+        assert_as_a_fresh_run(session, chosen)
+        same = session.preview(first, 2)
+        assert (same.objects == seen.objects) == (number - 1 == best)
+    assert tracked(session, {"click_coordinates": "[30,40]", "click_frames": "2"}) == []
+
+
 def test_forward_leaves_the_frames_before_the_start_empty(session: Session) -> None:
     strings = CLICKS | {"click_frames": "2,3"}
     assert tracked(session, strings, propagation="forward") == [2, 3, 4, 5]
@@ -202,6 +218,22 @@ def test_a_preview_of_no_object_is_empty(session: Session) -> None:
             lambda s: s.track([wrongly_masked()]),
             "objects: 'thing' has a mask of 9x6, but the video is 96x64",
         ),
+        (
+            lambda s: s.track([thing(0, candidate=4)]),
+            "objects: 'thing' has candidate 4 on frame 0, but a candidate is 1,",
+        ),
+        (
+            lambda s: s.candidates(FramePrompt(0, (), (), None)),
+            "candidates: the prompt is empty, but it must be clicks",
+        ),
+        (
+            lambda s: s.candidates(wrongly_masked().prompts[0]),
+            "candidates: the prompt has a mask of 9x6, but the video",
+        ),
+        (
+            lambda s: s.candidates(thing(6).prompts[0]),
+            "candidates: the prompt is clicked on frame 6, but the video has",
+        ),
         (lambda s: s.parse("", masks="none.zip"), "masks: none.zip does not exist"),
         (lambda s: s.results(), "objects: they are not tracked to the end yet, so their results are not whole"),
         (
@@ -220,8 +252,8 @@ def test_what_does_not_fit_is_refused_in_a_sentence(session: Session, call: Any,
     assert str(refusal.value).startswith(sentence) and "\n" not in str(refusal.value)
 
 
-def thing(frame: int | None = None, x: float = 1.0) -> ObjectPrompts:
-    prompts = () if frame is None else (FramePrompt(frame, ((x, 2.0),), (1,), None),)
+def thing(frame: int | None = None, x: float = 1.0, candidate: int = 0) -> ObjectPrompts:
+    prompts = () if frame is None else (FramePrompt(frame, ((x, 2.0),), (1,), None, candidate=candidate),)
     return ObjectPrompts("thing", 0, prompts, ())
 
 

@@ -122,9 +122,18 @@ class Steps:
         return self._as_map(fused)
 
     def segment(
-        self, features: Features, fused: Tensor, clicks: Clicks | None = None, logits: Tensor | None = None
+        self,
+        features: Features,
+        fused: Tensor,
+        clicks: Clicks | None = None,
+        logits: Tensor | None = None,
+        *,
+        candidate: int = 0,
     ) -> Segmentation:
-        """Decode the masks of B objects, guided by clicks and, in a correction, by the logits so far."""
+        """Decode the masks of B objects, guided by clicks and, in a correction, by the logits so far.
+
+        candidate: 1, 2 or 3, which of the three masks of an ambiguous prompt to take; 0 for the best estimate.
+        """
         if clicks is None:
             sparse, dense = (prompt.expand(len(fused), *prompt.shape[1:]) for prompt in self._no_prompt)
         else:
@@ -134,9 +143,15 @@ class Steps:
         # SAM proposes three masks while the prompt is ambiguous: no click or one (a box counts as two)
         ambiguous = clicks is None or clicks.labels.shape[1] <= 1
         decoder = self.network.sam_mask_decoder
-        return self._choose(
-            decode(decoder, fused, self._dense_position, sparse, dense, features.fine, ambiguous=ambiguous)
-        )
+        found = decode(decoder, fused, self._dense_position, sparse, dense, features.fine, ambiguous=ambiguous)
+        return self._choose(found, candidate)
+
+    def propose(self, features: Features, clicks: Clicks) -> Candidates:
+        """The three masks of one object for its clicks, ambiguous or not: `multimask_output` of the image predictor."""
+        network, fused = self.network, self.without_memory(features)
+        sparse, dense = network.sam_prompt_encoder(points=(clicks.coordinates, clicks.labels), boxes=None, masks=None)
+        position = self._dense_position
+        return decode(network.sam_mask_decoder, fused, position, sparse, dense, features.fine, ambiguous=True)
 
     def segment_mask(self, features: Features, mask: np.ndarray) -> Segmentation:
         """Take a mask (H, W) bool as the object: the semi-supervised protocol of the data sets."""
@@ -162,9 +177,11 @@ class Steps:
         maps += absent[..., None, None] * network.no_obj_embed_spatial[..., None, None].expand(*maps.shape)
         return _tokens(maps.to(torch.bfloat16)).contiguous()
 
-    def _choose(self, candidates: Candidates) -> Segmentation:
-        """The candidate with the best estimate; an absent object gets an empty mask and a fixed pointer."""
+    def _choose(self, candidates: Candidates, number: int = 0) -> Segmentation:
+        """A candidate, for 0 that with the best estimate; an absent object gets an empty mask and a fixed pointer."""
         best = candidates.ious.argmax(dim=-1)
+        if number:
+            best = torch.full_like(best, number - 1)
         rows = torch.arange(len(best), device=best.device)
         visible = candidates.presence > 0
         logits = torch.where(visible[:, None, None], candidates.logits[rows, best][:, None], ABSENT_LOGIT).float()

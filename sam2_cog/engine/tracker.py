@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from sam2_cog.engine.mask_store import MaskStore
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.object_memory import Conditioning, ObjectMemory, Recall
 from sam2_cog.engine.passes import Passes
-from sam2_cog.engine.steps import Clicks, Features, Segmentation
+from sam2_cog.engine.steps import Clicks, Features, Segmentation, Steps
 from sam2_cog.masks import FrameMasks, no_masks
 from sam2_cog.media.video import Frame
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
@@ -308,14 +308,22 @@ class Run:
                 target.memory.condition(index, self._prompted(features, target.prompts[index]))
 
     def _prompted(self, features: Features, prompt: FramePrompt) -> Conditioning:
-        """An object on a frame with a mask, a foreground click or a box: no memory is read; clicks refine a mask."""
-        so_far = None
+        """An object on a frame with a mask, a foreground click or a box: no memory is read; clicks refine a mask.
+
+        A chosen candidate is the mask of the first click alone, which the others refine.
+        """
+        fused, so_far = self._steps.without_memory(features), None
         if prompt.mask is not None:
             given = self._steps.segment_mask(features, prompt.mask.full())
             if not prompt.points and prompt.box is None:
                 return self._conditioning(features, given)
             so_far = fill_holes(given.logits).clamp(-32.0, 32.0)
-        fused = self._steps.without_memory(features)
+        elif prompt.candidate:
+            first = self._clicks(replace(prompt, points=prompt.points[:1], labels=prompt.labels[:1]))
+            chosen = self._steps.segment(features, fused, first, candidate=prompt.candidate)
+            if len(prompt.points) == 1:
+                return self._conditioning(features, chosen)
+            so_far = fill_holes(chosen.logits).clamp(-32.0, 32.0)
         return self._conditioning(features, self._steps.segment(features, fused, self._clicks(prompt), so_far))
 
     def _corrected(self, features: Features, fused: Tensor, logits: Tensor, correction: FramePrompt) -> Conditioning:
@@ -329,10 +337,13 @@ class Run:
         return Conditioning(maps[0], found.pointer[0], filled[0], found.iou[0], found.presence[0])
 
     def _clicks(self, prompt: FramePrompt) -> Clicks:
-        """Clicks in the network's input pixels; a box comes first, as two points with the labels 2 and 3."""
-        corners = [] if prompt.box is None else [prompt.box[:2], prompt.box[2:]]
-        points = torch.tensor([*corners, *prompt.points], dtype=torch.float32)
-        labels = torch.tensor([*range(2, 2 + len(corners)), *prompt.labels], dtype=torch.int32)
-        points = points / torch.tensor([self._clip.width, self._clip.height]) * self._steps.image_size
-        device = self._model.device
-        return Clicks(points[None].to(device), labels[None].to(device))
+        return clicks_of(prompt, self._clip.width, self._clip.height, self._steps)
+
+
+def clicks_of(prompt: FramePrompt, width: int, height: int, steps: Steps) -> Clicks:
+    """Clicks in the network's input pixels; a box comes first, as two points with the labels 2 and 3."""
+    corners = [] if prompt.box is None else [prompt.box[:2], prompt.box[2:]]
+    points = torch.tensor([*corners, *prompt.points], dtype=torch.float32)
+    labels = torch.tensor([*range(2, 2 + len(corners)), *prompt.labels], dtype=torch.int32)
+    points = points / torch.tensor([width, height]) * steps.image_size
+    return Clicks(points[None].to(steps.device), labels[None].to(steps.device))

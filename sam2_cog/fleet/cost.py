@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sam2_cog.limits import FRAMES
 from sam2_cog.media.frame_archive import probe_images, unreadable
 from sam2_cog.media.stream_header import nominal_rate, picture_stream
 from sam2_cog.media.video import describe
-from sam2_cog.prompts import parse_prompts
+from sam2_cog.prompts import PromptStrings, parse_prompts
 
 FURTHER_OBJECT = 0.25
 """What each object after the first adds to the time of a frame.
@@ -65,8 +65,7 @@ def _length_and_objects(job: Job) -> tuple[int, int]:
             stream = picture_stream(path, streams)
             length, sides = _header_frames(stream, streams), (int(stream["width"]), int(stream["height"]))
     side = max(sides)  # the clip may be shown turned, and only the objects are to be counted
-    strings = ("click_coordinates", "click_labels", "click_frames", "click_object_ids", "click_corrections")
-    said = [getattr(job.request, name) for name in strings]
+    said = [getattr(job.request, item.name) for item in fields(PromptStrings)]
     return length, len(parse_prompts(*said, width=side, height=side, frame_count=FRAMES.value))
 
 

@@ -1,11 +1,13 @@
 """What ffprobe's description of a picture stream means: which one to show, its rate, rotation, alpha and colours."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from sam2_cog import limits
 from sam2_cog.media.frame_archive import check_size, sentence, unreadable
+from sam2_cog.media.to_bt709 import Colours
 
 DEFAULT_RATE = Fraction(24)  # frames a second where the source has no rate of its own
 
@@ -19,6 +21,8 @@ _MATRICES = {  # ffprobe's names to swscale's
     "bt2020c": "bt2020",
 }
 _HDR_TRANSFERS = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+_PRIMARIES = {"bt2020": "BT.2020", "smpte432": "Display P3", "smpte431": "Display P3"}  # others are as good as BT.709
+_FIELDS = ("tt", "bb", "tb", "bt")  # ffprobe's field_order of interlaced pictures
 _NOT_YUV = ("rgb", "bgr", "gbr", "pal8", "gray", "mono", "ya8", "ya16")
 _WITH_ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8")
 
@@ -77,18 +81,40 @@ def has_alpha(stream: dict[str, Any]) -> bool:
     return marked or str(stream.get("pix_fmt")).startswith(_WITH_ALPHA)
 
 
-def notes(path: Path, stream: dict[str, Any]) -> tuple[str, ...]:
-    """What the frames lose that are read from this stream, as sentences."""
-    hdr = _HDR_TRANSFERS.get(str(stream.get("color_transfer")))
-    return (sentence(path, f"is HDR ({hdr}), and was converted without tone mapping: it looks flat"),) if hdr else ()
+def colours(stream: dict[str, Any]) -> Colours | None:
+    """What the picture's RGB means, as tagged; None: BT.709, or so near to it that it is taken for it.
+
+    HDR without a tag of its primaries is BT.2020, and P3 with a cinema's white is taken for P3 with D65.
+    """
+    transfer = _HDR_TRANSFERS.get(str(stream.get("color_transfer")), "SDR")
+    unknown = "BT.709" if transfer == "SDR" or stream.get("color_primaries") == "bt709" else "BT.2020"
+    primaries = _PRIMARIES.get(str(stream.get("color_primaries")), unknown)
+    return None if (transfer, primaries) == ("SDR", "BT.709") else Colours(transfer, primaries)
+
+
+def notes(path: Path, stream: dict[str, Any]) -> Iterator[str]:
+    """What does not come through as it is when frames are read from this stream, as sentences."""
+    source = colours(stream)
+    if source is not None and source.is_hdr:
+        found = f"is HDR ({source.transfer}, {source.primaries}), and was converted to BT.709"
+        yield sentence(path, f"{found}: what is brighter than diffuse white is nearly white")
+    elif source is not None:
+        yield sentence(path, f"has the colours of {source.primaries}, and was converted to BT.709")
+    if any(data.get("dv_profile") == 5 for data in stream.get("side_data_list", ())):
+        yield sentence(path, "is Dolby Vision of profile 5, of which only players with a licence know the colours")
+    if stream.get("field_order") in _FIELDS:
+        yield sentence(path, "is interlaced, and was left as it is: edges that move look like combs")
 
 
 def yuv_matrix(stream: dict[str, Any]) -> str:
     """swscale's name of the YUV matrix, empty for RGB and grey.
 
-    As tagged; without a tag as players choose it: BT.709 from 1280 pixels wide or 577 high, else BT.601.
+    As tagged; without a tag as players choose it: BT.2020 for HDR and BT.2020's primaries, else BT.709 from 1280 pixels
+    wide or 577 high, else BT.601.
     """
     if any(letters in str(stream.get("pix_fmt")) for letters in _NOT_YUV):
         return ""
     large = int(stream["width"]) >= 1280 or int(stream["height"]) > 576
-    return _MATRICES.get(str(stream.get("color_space")), "bt709" if large else "bt601")
+    source = colours(stream)
+    untagged = "bt2020" if source and source.primaries == "BT.2020" else "bt709" if large else "bt601"
+    return _MATRICES.get(str(stream.get("color_space")), untagged)

@@ -2,8 +2,8 @@
 
 One frame of the stream is one `Frame`, in display order, never duplicated or dropped. A video is decoded by ffmpeg; a
 zip or a folder of frames or an image file by `frame_archive`. YUV becomes RGB with the matrix and range that the stream
-is tagged with (see `stream_header.yuv_matrix`), HDR without tone mapping; an alpha plane is left out and the RGB taken
-as it is.
+is tagged with (see `stream_header.yuv_matrix`), HDR and wide gamut become BT.709 (see `to_bt709`); an alpha plane
+is left out and the RGB taken as it is.
 """
 
 import json
@@ -30,6 +30,7 @@ from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_imag
 from sam2_cog.media.frame_times import FrameTimes, put_right
 from sam2_cog.media.indexed_copy import IndexedCopy, copy_stream
 from sam2_cog.media.scan import excess_of_clip, scan_frames
+from sam2_cog.media.to_bt709 import PIXEL_FORMAT, Colours, to_bt709
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class VideoInfo:
     stream_index: int = 0
     yuv_matrix: str = ""  # swscale's name of the matrix; empty: the picture is RGB or grey
     full_range: bool = False
+    colours: Colours | None = None  # what the file's RGB means, where that is not BT.709; that of a `Frame` is
     pixel_aspect: Fraction = Fraction(1)  # width to height of a pixel when displayed
     uniform: bool = True  # size and colours never change within the stream
     orderly: bool = True  # it decoded without a complaint, and its time stamps are in order as they are
@@ -203,6 +205,7 @@ def _probe_video(path: Path, first_only: bool) -> VideoInfo:
         stream_index=int(stream["index"]),
         yuv_matrix=stream_header.yuv_matrix(stream),
         full_range=stream.get("color_range") == "pc",
+        colours=stream_header.colours(stream),
         pixel_aspect=stream_header.pixel_aspect(stream),
         uniform=scan.uniform,
         orderly=orderly,
@@ -284,18 +287,19 @@ def _indexed(info: VideoInfo) -> VideoInfo:
 def _run(info: VideoInfo, start: int, stop: int, anchor: int) -> Generator[np.ndarray, None, None]:
     """One ffmpeg process. After a seek to `anchor` that missed frame `start`, nothing comes and nothing is raised."""
     with running(_command(info, start, stop, anchor), info.path) as (process, errors):
+        planes = np.empty((3, info.height, info.width), "<u2") if info.colours else None
         for index in range(start, stop):
-            image = np.empty((info.height, info.width, 3), np.uint8)
+            image = np.empty((info.height, info.width, 3), np.uint8) if planes is None else planes
             if process.stdout.readinto(image.data.cast("B")) < image.nbytes:
                 if anchor > 0 and index == start:
                     return
                 process.wait()
                 raise unreadable(info.path, f"broke off at frame {index} of {info.frame_count}{reason(errors)}")
-            yield image
+            yield to_bt709(image, info.colours) if info.colours else image
 
 
 def _command(info: VideoInfo, start: int, stop: int, anchor: int) -> list[str]:
-    """ffmpeg's arguments to write the frames [start, stop) as raw RGB to its standard output.
+    """ffmpeg's arguments to write the frames [start, stop) to its standard output: as RGB, or as planes for `to_bt709`.
 
     After a seek, the first frame must be frame `start` by its exact time stamp, which `copyts` keeps: a seek that lands
     too late then gives no frame at all, instead of the wrong ones.
@@ -310,7 +314,8 @@ def _command(info: VideoInfo, start: int, stop: int, anchor: int) -> list[str]:
     source = ffmpeg.input(SOURCE, nostdin=None, copyts=None, **input_options(), **seek)
     frames = source[str(info.stream_index)].filter("select", pick)
     # the size is named so that a change of resolution within the stream cannot shift the raw bytes
-    frames = frames.filter("scale", info.width, info.height, flags=_SCALER, **yuv).filter("format", "rgb24")
+    frames = frames.filter("scale", info.width, info.height, flags=_SCALER, **yuv)
+    frames = frames.filter("format", PIXEL_FORMAT if info.colours else "rgb24")
     output = {"format": "rawvideo", "frames:v": stop - start, **passthrough()}
     command: list[str] = ffmpeg.output(frames, "pipe:", **output).compile()
     return command

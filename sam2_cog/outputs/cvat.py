@@ -1,8 +1,8 @@
 """CVAT for video 1.1: `annotations.xml`, a polygon track per object, and the frames in `images/`.
 
 CVAT has no masks in tracks, and a polygon of it has neither holes nor parts: an object's outlines are joined to one
-(see `masks.one_polygon`), simplified to what an eye sees. Every shape is a key frame, since CVAT invents shapes between
-them; where an object is not seen, one with `outside` ends its track for the time. Pixel centres are at .5.
+(see `rings.edge_polygon`), simplified to what an eye sees. Every shape is a key frame, since CVAT invents shapes
+between them; where an object is not seen, one with `outside` ends its track for the time.
 Source: CVAT's documentation, "XML annotation format", version 1.1. The task must have the labels already.
 """
 
@@ -12,12 +12,13 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_cog.masks import FrameMasks, one_polygon
+from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs.base import OutputSpec
 from sam2_cog.outputs.dataset import Dataset
 from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.painting.render import object_colour
+from sam2_cog.rings import edge_polygon
 
 TOLERANCE = 0.001
 """Of a simplified outline, as a share of its length."""
@@ -36,7 +37,7 @@ class CvatOutput(Dataset):
 
     def _label(self, frame: Frame, image: str, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         for index, mask in enumerate(masks.objects):
-            ring = one_polygon(mask, TOLERANCE)
+            ring = edge_polygon(mask, TOLERANCE)
             if ring is not None:
                 self._shown[index] = _points(ring)
                 self._tracks[index].add([frame.index, 0, self._shown[index]])
@@ -77,4 +78,4 @@ class CvatOutput(Dataset):
 
 
 def _points(ring: NDArray[np.float64]) -> str:
-    return ";".join(f"{x:.1f},{y:.1f}" for x, y in ring + 0.5)
+    return ";".join(f"{x:.1f},{y:.1f}" for x, y in ring)

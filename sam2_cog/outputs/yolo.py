@@ -1,7 +1,7 @@
 """YOLO segmentation, as Ultralytics trains from it: `images/`, `labels/` with the same stems, and `data.yaml`.
 
 A line is `class x1 y1 x2 y2 ...` in shares of the frame's size, one line per object. A line has neither holes nor
-parts, so that an object's outlines are joined to one (see `masks.one_polygon`). Vertices are pixel numbers plus a
+parts, so that an object's outlines are joined to one (see `rings.one_polygon`). Vertices are pixel numbers plus a
 quarter: loaders that cut decimals off and loaders that round both give the pixel back. A frame without objects has an
 empty file.
 """
@@ -11,10 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sam2_cog.masks import FrameMasks, one_polygon
+from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs.dataset import Dataset
 from sam2_cog.outputs.facts import ObjectFacts
+from sam2_cog.rings import one_polygon
 
 _INTO_THE_PIXEL = 0.25
 

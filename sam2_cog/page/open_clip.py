@@ -92,6 +92,15 @@ class OpenClip:
             self._begin(request, objects).close()  # an undo: what is known of these objects is shown at once
         return {"masks": self._masks_json(objects, masks), "stale": stale, "edition": self._edition}
 
+    def candidates(self, inputs: Json, frame: int, name: object) -> Json:
+        """The scores of the three masks that the clicks of an object on a frame may mean, in the server's order."""
+        _, objects = self._parsed(inputs)
+        prompts = [prompt for one in objects if one.name == name for prompt in one.prompts]
+        meant = next((prompt for prompt in prompts if prompt.frame_index == frame), None)
+        if meant is None:
+            raise InvalidRequest(f"candidates: no click starts an object named {quoted(str(name))} on frame {frame}")
+        return {"scores": [one.score for one in self._session.candidates(meant)]}
+
     def warm(self, frame: int) -> Json:
         """Let the network look at a frame, so that the first click on it is answered sooner."""
         self._session.warm(frame)
@@ -211,6 +220,7 @@ class OpenClip:
             request.click_object_ids,
             request.click_corrections,
             request.propagation,
+            click_candidates=request.click_candidates,
         )
         self.inputs = inputs
         return request, objects

@@ -76,6 +76,10 @@ def _questions(desk: Desk, model_name: str) -> list[BaseRoute]:
         json_route(
             "/api/preview", lambda body: desk.clip(body.get("clip")).preview(body.get("inputs", {}), _frame(body))
         ),
+        json_route(
+            "/api/candidates",
+            lambda body: desk.clip(body.get("clip")).candidates(body.get("inputs", {}), _frame(body), body.get("name")),
+        ),
         json_route("/api/warm", lambda body: desk.clip(body.get("clip")).warm(_frame(body))),
         json_route("/api/stop", lambda body: desk.clip(body.get("clip")).stop()),
     ]

@@ -54,8 +54,12 @@ def entries_json(objects: Iterable[ObjectPrompts]) -> list[Json]:
             clicks = list(zip(prompt.points, prompt.labels, strict=True))
             corrects = corrects and 1 in prompt.labels  # background clicks alone always do, marked or not
             entry = {"name": one.name, "frame": prompt.frame_index, "corrects": corrects}
-            entries += [{**entry, "at": prompt.box, "label": 1}] if prompt.box else []
-            entries += [{**entry, "at": at, "label": label} for at, label in clicks]
+            entries += [{**entry, "at": prompt.box, "label": 1, "candidate": 0}] if prompt.box else []
+            chosen = [prompt.candidate] + [0] * len(clicks)
+            entries += [
+                {**entry, "at": at, "label": label, "candidate": candidate}
+                for (at, label), candidate in zip(clicks, chosen, strict=False)
+            ]
     return entries
 
 

@@ -424,7 +424,7 @@ class TestProduct:
         scores = evaluate_clip(only(published), "click", product(segment, no_track), all_frames=True)
         assert [score.region for score in scores] == [1, 1]
         ((strings, folder),) = requests
-        assert strings == PromptStrings("[24,24],[40,64]", "1,1", "0,2", "object_1,object_2", "0,0")
+        assert strings == PromptStrings("[24,24],[40,64]", "1,1", "0,2", "object_1,object_2", "0,0", "0,0")
         assert not folder.exists()
 
     def test_masks_go_to_the_tracker(self, published: Path) -> None:

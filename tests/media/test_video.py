@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from sam2_cog.errors import UnreadableVideo
-from sam2_cog.media import frame_archive, video
+from sam2_cog.media import frame_archive, stream_header, video
+from sam2_cog.media.to_bt709 import Colours
 from sam2_cog.media.video import VideoInfo, probe, read_frames
 from tests.clip_table import CASES, CLOSED, COUNT, EXACT, FRAMES, UNEVEN, Case, grown, turned, with_alpha
 from tests.clips import (
@@ -202,13 +203,38 @@ def test_odd_and_wrong_file_names(
     assert [frame_number(image) for image in images_of(probe(name))] == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("transfer", "hdr"), [("smpte2084", "PQ"), ("arib-std-b67", "HLG"), ("bt709", None)])
-def test_hdr_that_is_not_tone_mapped_is_said(tmp_path: Path, transfer: str, hdr: str | None) -> None:
-    # x264's own parameters: ffmpeg 7 and later leave out what its options say and its filters do not
-    tags = ("-x264-params", f"colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc")
-    info = probe(write_clip(tmp_path / "a.mp4", FRAMES[:2], pix_fmt="yuv420p10le", options=tags))
-    sentence = f"video: a.mp4 is HDR ({hdr}), and was converted without tone mapping: it looks flat"
-    assert info.notes == ((sentence,) if hdr else ())
+@pytest.mark.parametrize(
+    ("transfer", "primaries", "matrix", "expected"),
+    [
+        ("smpte2084", "bt2020", "bt2020nc", Colours("PQ", "BT.2020")),
+        ("arib-std-b67", None, None, Colours("HLG", "BT.2020")),
+        ("smpte2084", "smpte432", "bt2020nc", Colours("PQ", "Display P3")),
+        ("smpte2084", "bt709", "bt709", Colours("PQ", "BT.709")),
+        ("bt2020-12", "bt2020", None, Colours("SDR", "BT.2020")),
+        ("iec61966-2-1", "smpte431", "bt709", Colours("SDR", "Display P3")),
+        ("bt709", "smpte170m", "smpte170m", None),
+        (None, None, None, None),
+    ],
+)
+def test_tags_say_what_is_converted(transfer: str, primaries: str, matrix: str, expected: Colours | None) -> None:
+    tags = {"color_transfer": transfer, "color_primaries": primaries, "color_space": matrix}
+    stream = {"width": 640, "height": 360, "pix_fmt": "yuv420p10le", **{name: tag for name, tag in tags.items() if tag}}
+    assert stream_header.colours(stream) == expected
+    if matrix is None:
+        assert stream_header.yuv_matrix(stream) == ("bt2020" if expected else "bt601")
+
+
+def test_colours_that_nobody_can_read_are_said() -> None:
+    stream = {"side_data_list": [{"side_data_type": "DOVI configuration record", "dv_profile": 5}]}
+    (note,) = stream_header.notes(Path("a.mp4"), stream)
+    assert note.startswith("video: a.mp4 is Dolby Vision of profile 5")
+
+
+def test_interlaced_pictures_are_said(tmp_path: Path) -> None:
+    interlaced = ("-flags", "+ilme+ildct", "-x264-params", "tff=1")
+    info = probe(write_clip(tmp_path / "a.mp4", FRAMES[:3], options=interlaced))
+    assert info.notes == ("video: a.mp4 is interlaced, and was left as it is: edges that move look like combs",)
+    assert probe(write_clip(tmp_path / "b.mp4", FRAMES[:3])).notes == ()
 
 
 def refusal(path: Path) -> str:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from sam2_cog import __version__
 from sam2_cog.masks import mask_union, no_masks
+from sam2_cog.media.to_bt709 import Colours
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import OUTPUTS, base, output_for
 from sam2_cog.outputs.folder_names import LONGEST_BYTES, safe_names
@@ -27,6 +28,9 @@ from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from sam2_cog.request import Request
 from tests.clips import CARD, LOSSLESS, children, numbered_frames, probe_times, set_rotation, write_clip, write_raw
 from tests.outputs.written import NAMES, copy_clip, decoded, masks_of, packets, spec_for, stream, write
+from tests.wide_colours import KINDS, PHONE, write_wide_clip
+
+BY_COLOURS = pytest.mark.parametrize("colours", KINDS, ids=lambda kind: f"{kind.transfer} {kind.primaries}")
 
 
 @pytest.fixture(scope="module")
@@ -134,21 +138,46 @@ def test_the_shape_of_the_pixels_is_kept(stored: str, turn: int, shown: str, tmp
     assert result["sample_aspect_ratio"] == shown
 
 
+CARD_CLIP = np.repeat(np.repeat(CARD[None, None], 32, axis=1), 32, axis=2)  # columns of 32 pixels
+
+
 def test_colours_are_kept_and_the_file_says_which_they_are(tmp_path: Path) -> None:
-    flat = np.repeat(np.repeat(CARD[None, None], 32, axis=1), 32, axis=2).repeat(3, axis=0)  # columns of 32 pixels
-    info = probe(write_clip(tmp_path / "s.mkv", flat, **LOSSLESS))
-    nothing = np.zeros((2, info.height, info.width), bool)
-    path = tmp_path / "out.mp4"
-    with OUTPUTS["mp4"](spec_for(info, path, quality=100)) as output:
-        for frame in read_frames(info):
-            output.write(frame, no_masks(frame.index, 2, (nothing.shape[1], nothing.shape[2])))
+    path = unpainted(write_clip(tmp_path / "s.mkv", CARD_CLIP.repeat(3, axis=0), **LOSSLESS), tmp_path / "out.mp4")
     header = stream(path)
     for tag in ("color_space", "color_primaries", "color_transfer"):
         assert header[tag] == "bt709"
     assert header["color_range"] == "tv"
     centres = np.arange(len(CARD)) * 32 + 16
-    assert np.abs(decoded(path)[1][16, centres].astype(int) - CARD).max() <= 3
+    assert np.abs(decoded(path)[0][16, centres].astype(int) - CARD).max() <= 3
     assert np.abs(player_frame(path)[16, centres].astype(int) - CARD).max() <= 3
+
+
+@BY_COLOURS
+def test_nothing_of_hdr_is_left_in_a_result(colours: Colours, tmp_path: Path) -> None:
+    phone = (*PHONE[:-1], f"{PHONE[-1]}:max-cll=1000,400:master-display=G(1,1)B(1,1)R(1,1)WP(1,1)L(10000000,1)")
+    source = write_wide_clip(tmp_path / "s.mp4", CARD_CLIP, colours, phone)
+    assert "mastering" in frame_side_data(source).lower()
+    path = unpainted(source, tmp_path / "out.mp4")
+    header = stream(path)
+    for tag in ("color_space", "color_primaries", "color_transfer"):
+        assert header[tag] == "bt709"
+    assert "mastering" not in frame_side_data(path).lower() and "content light" not in frame_side_data(path).lower()
+    centres = np.arange(len(CARD)) * 32 + 16
+    assert np.abs(player_frame(path)[16, centres].astype(int) - CARD).max() <= 10
+
+
+def unpainted(source: Path, path: Path) -> Path:
+    """The clip as an MP4 of the best quality, with two objects that are nowhere."""
+    info = probe(source)
+    with OUTPUTS["mp4"](spec_for(info, path, quality=100)) as output:
+        for frame in read_frames(info):
+            output.write(frame, no_masks(frame.index, 2, (info.height, info.width)))
+    return path
+
+
+def frame_side_data(path: Path) -> str:
+    command = ["ffprobe", "-v", "error", "-show_frames", "-show_streams", str(path)]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 def player_frame(path: Path) -> np.ndarray:

@@ -144,9 +144,12 @@ class User:
         return self.page.locator(selector).inner_text()
 
     def strings(self) -> dict[str, str]:
-        """The five fields of the request."""
+        """The fields of the request."""
         fields = self.page.locator("#strings textarea")
-        return {fields.nth(index).get_attribute("id") or "": fields.nth(index).input_value() for index in range(5)}
+        return {
+            fields.nth(index).get_attribute("id") or "": fields.nth(index).input_value()
+            for index in range(fields.count())
+        }
 
     def names(self) -> list[str]:
         fields = self.page.locator("#objects input")

@@ -293,10 +293,10 @@ def frame_mask(user: User, frame: int) -> np.ndarray:
 
 
 def check_other_lines(user: User, line: list[str], clip: Path) -> None:
-    """The five strings, the line for Cog and the body for curl are the same request."""
+    """The strings, the line for Cog and the body for curl are the same request."""
     flags = {name[2:].replace("-", "_"): value for name, value in zip(line[3::2], line[4::2], strict=True)}
     inputs: dict[str, Any] = {name: value for name, value in flags.items() if name not in ("model", "output")}
-    assert {name: copied(user, name) for name in user.strings()}.items() <= inputs.items()
+    assert {name: copied(user, name) for name, text in user.strings().items() if text}.items() <= inputs.items()
     cog = shlex.split(copied(user, "Cog"))
     pairs = dict(word.split("=", 1) for word in cog if "=" in word)
     assert pairs == {"SAM2_MODEL": "demo", "video": f"@{clip}", **inputs}
@@ -322,6 +322,59 @@ def test_a_click_on_a_tracked_frame_can_be_a_new_prompt(user: User) -> None:
     assert user.strings()["click_corrections"] == ""
 
 
+def test_tab_goes_through_the_masks_of_a_click(
+    user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clips: dict[str, Path]
+) -> None:
+    user.click(50, 32)  # on the ground, where the masks differ
+    user.see("#choice", "Mask 1/3")
+    best = user.strings()
+    seen = [shown_mask_without_marks(user)]
+    for place in (2, 3):
+        user.press_for_answer("Tab")
+        user.see("#hint", f"Mask {place} of 3 for this click, score ")
+        seen.append(shown_mask_without_marks(user))
+    third = user.strings()
+    scores = user.desk.clip(user.desk.facts()["id"]).candidates(third, 0, "object_1")["scores"]
+    order = sorted(range(3), key=lambda number: -scores[number])
+    assert third["click_candidates"] == str(order[2] + 1)
+    user.see("#hint", f"score {scores[order[2]]:.2f}")
+    with user.until_more("answers"):
+        user.page.locator("#choice").click()
+    user.see("#choice", "Mask 1/3")
+    assert user.strings() == best and np.array_equal(shown_mask_without_marks(user), seen[0])
+    user.press_for_answer("Shift+Tab")
+    assert user.strings() == third and np.array_equal(shown_mask_without_marks(user), seen[2])
+
+    # undo takes it back at once, and the masks differ, or there would be no choice
+    user.press_for_answer("Control+z")
+    assert user.strings() == best
+    user.press_for_answer("Control+Shift+z")
+    assert user.strings() == third
+    assert len({mask.tobytes() for mask in seen}) > 1
+
+    # Enter takes it, and Tab is then what it is elsewhere; further clicks refine it
+    user.press("Enter")
+    user.see("#hint", "Click where the mask lacks something")
+    user.press("Tab")
+    assert user.page.evaluate("() => document.activeElement.tagName") != "BODY"
+    assert user.strings() == third
+    user.click(*CORNER, button="right")
+    assert user.strings()["click_candidates"] == f"{order[2] + 1},0"
+    assert user.page.locator("#choice").is_hidden()
+
+    # the copied line gives the masks of the page
+    user.track()
+    user.page.locator("select[name=mask_type]").select_option("binary")
+    user.page.locator("select[name=output_format]").select_option("png")
+    line = shlex.split(copied(user, "Command line"))
+    monkeypatch.chdir(tmp_path)
+    assert main(line[1:]) == 0
+    masks = archived_masks(tmp_path / "disc_result.zip")
+    for frame in (0, 5):
+        assert np.array_equal(masks[f"masks/object_1/{frame:05}.png"], frame_mask(user, frame))
+    check_other_lines(user, line, clips["disc"])
+
+
 def test_background_clicks_boxes_and_objects(user: User) -> None:
     user.drag((10, 12), (40, 50))
     user.click(30, 40, button="right")
@@ -334,6 +387,7 @@ def test_background_clicks_boxes_and_objects(user: User) -> None:
         "click_frames": "0,0,0,0",
         "click_object_ids": "object_1,object_1,object_1,object_2",
         "click_corrections": "",
+        "click_candidates": "",
     }
     user.drag((11, 12), (40, 50))  # of the second object, since that is chosen
     user.press("1")
@@ -617,6 +671,16 @@ def test_every_key(user: User) -> None:
     with user.until_more("draws"):
         press("0")
     assert user.place[3] == pytest.approx(scale)
+
+    # the masks of a click
+    user.go(1)
+    user.click(*CENTRE)
+    for key in ("Tab", "Shift+Tab"):
+        with user.until_more("answers"):
+            press(key)
+    for _ in ("the choice", "the click"):
+        user.press_for_answer("Control+z")
+    user.go(0)
 
     # tracking, corrections, clicks as places
     with user.until_more("worked"):

@@ -275,6 +275,19 @@ def test_typed_strings_come_back_as_clicks(asked: Page) -> None:
     ]
 
 
+def test_the_masks_that_a_click_may_mean_have_scores(asked: Page) -> None:
+    inputs = {"click_coordinates": "[30,32],[5,5]", "click_object_ids": "a,b", "click_candidates": "2,0"}
+    scores = asked.post("candidates", inputs, frame=0, name="a").json["scores"]
+    assert len(scores) == 3 and all(isinstance(score, float) for score in scores)
+    (entry, other) = asked.post("read", inputs).json["entries"]
+    assert (entry["candidate"], other["candidate"]) == (2, 0)
+    shown = {mask["name"]: mask["score"] for mask in asked.post("preview", inputs, frame=0).json["masks"]}
+    assert shown["a"] == pytest.approx(scores[1])
+    refusal = asked.post("candidates", inputs, frame=1, name="a")
+    assert refusal.status == 422
+    assert refusal.json["error"] == "candidates: no click starts an object named 'a' on frame 1"
+
+
 def test_the_form_has_every_input_that_is_no_click_and_no_file(asked: Page) -> None:
     facts = asked.address.ask("GET", "/api/facts").json
     shown = {entry["name"]: entry["default"] for entry in facts["inputs"]}

@@ -98,6 +98,18 @@ export class Editor {
     this.change(doc.withClick(this.doc, this.active, this.app.frame, at, label, label ? this.kindHere() : this.#marked()));
   }
 
+  /** The click whose mask can be chosen, on the frame that is shown. */
+  get choosing() {
+    return doc.choosing(this.doc, this.active, this.app.frame);
+  }
+
+  /** Going through the masks of a click is one step for undo. */
+  chooseMask(candidate) {
+    const changed = doc.withCandidate(this.doc, this.choosing, candidate);
+    if (this.doc === this.tried) this.#turnTo((this.tried = changed));
+    else this.change((this.tried = changed));
+  }
+
   clearFrame() {
     if (this.#here().length) this.change(doc.withoutFrame(this.doc, this.active, this.app.frame));
   }

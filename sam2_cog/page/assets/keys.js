@@ -1,6 +1,6 @@
 // Everything that keys and the mouse do: one table, from which the sheet behind `?` is made, too.
 
-/** [keys, what the sheet shows, what they do, the action]; an action gets the app. Without keys: said only. */
+/** [keys, what the sheet shows, what they do, the action]; an action gets the app, and gives false where the key is not meant for it. Without keys: said only. */
 export const KEYS = [
   [[], "Click", "foreground: this belongs to the object"],
   [[], "Right click, Shift+click", "background: this does not"],
@@ -20,6 +20,8 @@ export const KEYS = [
   [["n"], "N", "new object", (app) => app.editor.add()],
   [["r", "F2"], "R", "rename the object", (app) => app.rename()],
   [["e"], "E", "hide or show the object", (app) => app.editor.toggleEye(app.editor.active)],
+  [["Tab"], "Tab", "another mask for a single click", (app) => app.tab(1)],
+  [["Shift+Tab"], "Shift+Tab", "the mask before", (app) => app.tab(-1)],
   [["Backspace"], "Backspace", "take the object's clicks off this frame", (app) => app.editor.clearFrame()],
   [["Delete"], "Delete", "remove the object", (app) => app.editor.remove(app.editor.active)],
   [["Ctrl+z"], "Ctrl+Z", "undo", (app) => app.editor.undo()],
@@ -41,7 +43,7 @@ export const KEYS = [
   [["l", "Shift+l"], "", "", (app, key) => app.stage.moveCursor(stride(key), 0)],
   [["i", "Shift+i"], "", "", (app, key) => app.stage.moveCursor(0, -stride(key))],
   [["k", "Shift+k"], "", "", (app, key) => app.stage.moveCursor(0, stride(key))],
-  [["Enter"], "Enter", "click at the cross", (app) => app.clickCursor(false)],
+  [["Enter"], "Enter", "take the mask; click at the cross", (app) => app.clickCursor(false)],
   [["Shift+Enter"], "Shift+Enter", "background click at the cross", (app) => app.clickCursor(true)],
   [["b"], "B, B", "two corners of a box at the cross", (app) => app.stage.markCorner()],
   [["o"], "O", "open a clip", (app) => app.files.open()],
@@ -75,8 +77,8 @@ export function listen(app) {
     const key = named(event);
     const run = ACTIONS.get(key);
     if (!run) return;
-    event.preventDefault();
-    run(app, key);
+    if (key.endsWith("Tab") && !target.matches("body, #picture")) return;
+    if (run(app, key) !== false) event.preventDefault();
   });
   // a button that the mouse has pressed must not swallow the next Space
   document.addEventListener("click", (event) => event.detail && event.target.closest("button")?.blur());

@@ -17,6 +17,23 @@ const $ = (id) => document.getElementById(id);
 const POLL = 60; // milliseconds between two looks while a clip is opening
 const REST = 120; // and of rest on a frame before the network looks at it ahead of a click
 
+/** The masks that one click may mean, `order`: {number, score} as the server counts and rates them, the best first. */
+class Choice {
+  constructor({ object, frame, at }, scores) {
+    Object.assign(this, { object, frame, at });
+    this.order = scores.map((score, index) => ({ number: index + 1, score })).sort((a, b) => b.score - a.score);
+  }
+
+  isOf(click) {
+    return click.object === this.object && click.frame === this.frame && click.at.join() === this.at.join();
+  }
+
+  /** Which of them a click has now. */
+  place({ candidate }) {
+    return candidate ? this.order.findIndex(({ number }) => number === candidate) : 0;
+  }
+}
+
 class App {
   state = "none";
   clip = null;
@@ -29,6 +46,8 @@ class App {
   lanes = new Map(); // name -> a byte a frame
   fresh = null; // frames that were found since tracking began
   stale = {};
+  choice = null; // {at, object, frame, order}: the masks of a click, best first, once they are looked at
+  taken = null; // the click whose mask is settled
   previews = new Map(); // object id -> {frame, clicks, mask}
   refusal = null;
   typed = null; // strings that were typed and refused
@@ -60,7 +79,7 @@ class App {
       first: () => this.go(0), back: () => this.step(-1), play: () => this.play(), next: () => this.step(1),
       last: () => this.go(Infinity), markers: () => this.toggleMarkers(), new: () => editor.add(),
       smaller: () => stage.zoomBy(1 / 1.5), larger: () => stage.zoomBy(1.5), fit: () => stage.fit(),
-      track: () => this.track(), stop: () => work.stop(), download: () => this.download(),
+      candidate: () => this.nextMask(1), track: () => this.track(), stop: () => work.stop(), download: () => this.download(),
     };
     for (const button of document.querySelectorAll("[data-do]")) button.onclick = actions[button.dataset.do];
     $("frame").onchange = () => this.go(Number($("frame").value) || 0);
@@ -92,6 +111,7 @@ class App {
     this.clip = new Clip(facts);
     this.editor.reset(doc.EMPTY);
     [this.lanes, this.stale, this.shown, this.refusal, this.typed] = [new Map(), {}, null, null, null];
+    this.choice = this.taken = null;
     this.previews.clear();
     this.stage.open(this.clip);
     await this.show(0);
@@ -226,7 +246,53 @@ class App {
     this.editor.click(at, label);
   }
 
+  /** Show the next of the masks that a single click may mean, the best one first. False where there is no choice. */
+  nextMask(step) {
+    const click = this.editor.choosing;
+    if (!click || !this.opened) return false;
+    this.trying(async () => {
+      const choice = await this.#choiceOf(click);
+      if (this.editor.choosing !== click) return;
+      this.choice = choice;
+      const place = choice.place(click) + step;
+      const next = choice.order[(place + choice.order.length) % choice.order.length];
+      this.editor.chooseMask(next === choice.order[0] ? 0 : next.number);
+    });
+    return true;
+  }
+
+  /** Tab is for the masks of a click until one is taken; then it moves the focus again, as everywhere. */
+  tab(step) {
+    return this.isTaken() ? false : this.nextMask(step);
+  }
+
+  isTaken() {
+    return this.taken !== null && this.taken === this.editor.choosing;
+  }
+
+  /** Whether there was anything to take. */
+  takeMask() {
+    if (!this.chosen() || this.isTaken()) return false;
+    this.taken = this.editor.choosing;
+    this.render();
+    return true;
+  }
+
+  /** The place, from 0, and the score of the mask that is shown for a single click, if its others were looked at. */
+  chosen() {
+    const click = this.editor.choosing;
+    return click && this.choice?.isOf(click) ? { place: this.choice.place(click), order: this.choice.order } : null;
+  }
+
+  async #choiceOf(click) {
+    if (this.choice?.isOf(click)) return this.choice;
+    const { name } = this.editor.object;
+    const { scores } = await post("/api/candidates", this.asking({ frame: click.frame, name }));
+    return new Choice(click, scores);
+  }
+
   clickCursor(background) {
+    if (!background && this.takeMask()) return;
     if (this.stage.cursor) this.click(this.stage.cursor, background ? 0 : 1);
   }
 
@@ -386,6 +452,7 @@ class App {
 
   escape() {
     if (this.playing) this.pause();
+    else if (this.takeMask()) return;
     else if (!this.stage.letGo()) this.work.stop();
   }
 

@@ -1,9 +1,11 @@
 // What is asked for: objects and clicks, never changed in place, and the strings and commands that say the same.
 // The rules are the server's; here clicks are only put in order.
 
-export const CLICK_FIELDS = ["click_coordinates", "click_labels", "click_frames", "click_object_ids", "click_corrections"];
+export const CLICK_FIELDS = [
+  "click_coordinates", "click_labels", "click_frames", "click_object_ids", "click_corrections", "click_candidates",
+];
 
-/** A document: objects `{id, name}` and clicks `{object, frame, at, label, corrects}`; `at` has two or four numbers. */
+/** A document: objects `{id, name}` and clicks `{object, frame, at, label, corrects, candidate}`; `at` has two or four numbers. */
 export const EMPTY = { objects: [], clicks: [] };
 
 const hasForeground = (doc, id) => doc.clicks.some((click) => click.object === id && click.label === 1);
@@ -29,21 +31,33 @@ export function isCorrection(doc, id, frame) {
   return clicks.some((click) => click.corrects) || clicks.every((click) => !click.label);
 }
 
-/** All clicks of an object on a frame are of one kind, and a box is never a correction. */
+/** All clicks of an object on a frame are of one kind; a box is never a correction, and leaves no choice of masks. */
 export function withKind(doc, id, frame, corrects) {
   const boxed = clicksOf(doc, id, frame).some((click) => click.at.length === 4);
-  const clicks = doc.clicks.map((click) =>
-    click.object === id && click.frame === frame ? { ...click, corrects: corrects && !boxed } : click,
-  );
+  const clicks = doc.clicks.map((click) => {
+    if (click.object !== id || click.frame !== frame) return click;
+    return { ...click, corrects: corrects && !boxed, candidate: corrects || boxed ? 0 : click.candidate };
+  });
   return { ...doc, clicks };
 }
+
+/** The one click of an object on a frame that has a choice of masks: it starts the object, and stands alone. */
+export function choosing(doc, id, frame) {
+  const [click, ...others] = clicksOf(doc, id, frame);
+  return click?.label && !click.corrects && click.at.length === 2 && !others.length ? click : null;
+}
+
+export const withCandidate = (doc, chosen, candidate) => ({
+  ...doc,
+  clicks: doc.clicks.map((click) => (click === chosen ? { ...click, candidate } : click)),
+});
 
 /** One click more; a second box of an object on a frame takes the place of the first. */
 export function withClick(doc, id, frame, at, label, corrects) {
   const kept = doc.clicks.filter(
     (click) => !(at.length === 4 && click.at.length === 4 && click.object === id && click.frame === frame),
   );
-  return withKind({ ...doc, clicks: [...kept, { object: id, frame, at, label, corrects }] }, id, frame, corrects);
+  return withKind({ ...doc, clicks: [...kept, { object: id, frame, at, label, corrects, candidate: 0 }] }, id, frame, corrects);
 }
 
 export const withoutFrame = (doc, id, frame) => ({
@@ -70,7 +84,7 @@ export function withObject(doc) {
   return [{ ...doc, objects: [...doc.objects, { id, name: `object_${number}` }] }, id];
 }
 
-/** The server's reading of a request, entries `{name, frame, at, label, corrects}`, as a document. */
+/** The server's reading of a request, entries `{name, frame, at, label, corrects, candidate}`, as a document. */
 export function fromEntries(entries) {
   const names = [...new Set(entries.map((entry) => entry.name))];
   const objects = names.map((name, index) => ({ id: index + 1, name }));
@@ -89,6 +103,7 @@ export function strings(doc) {
     click_frames: list((click) => click.frame),
     click_object_ids: list((click) => names.get(click.object)),
     click_corrections: clicks.some((click) => click.corrects) ? list((click) => Number(click.corrects)) : "",
+    click_candidates: clicks.some((click) => click.candidate) ? list((click) => click.candidate) : "",
   };
 }
 

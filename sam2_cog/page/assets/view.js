@@ -24,6 +24,7 @@ export class View {
     this.#showClip();
     this.#showBar();
     this.#showKind();
+    this.#showChoice();
     this.#showWork();
     $("hint").replaceChildren(...withKeys(this.hint()));
     const inFields = [...this.request.fields.keys(), ...this.form.inputs.keys()].includes(app.refusal?.field);
@@ -71,6 +72,14 @@ export class View {
       : "A click here starts the mask anew, from the click alone. All frames are tracked again.";
   }
 
+  #showChoice() {
+    const { app } = this;
+    const chosen = app.chosen();
+    $("choice").hidden = !app.opened || !app.editor.choosing;
+    $("choice").textContent = `Mask ${chosen ? chosen.place + 1 : 1}/3`;
+    say($("choice"), "Another mask for this click (Tab)");
+  }
+
   #showWork() {
     const { app } = this;
     const { now } = app.work;
@@ -89,20 +98,24 @@ export class View {
 
   /** One line: what to do now. Keys stand in backquotes. */
   hint() {
-    const { clip, state, work, stale, lanes, editor } = this.app;
+    const { app } = this;
+    const { clip, state, work, stale, lanes, editor } = app;
     const { clicks } = editor.doc;
     const names = Object.keys(stale);
     if (state === "opening") return clip ? "You can click already; masks come when the frames are counted." : "Opening the clip …";
     if (!clip) return "Open a video to begin.";
     if (work.isTracking) return "Tracking: `Esc` stops it. You can look around and click meanwhile.";
     if (work.now) return `${work.now.what} …`;
+    if (app.chosen() && !app.isTaken()) return `${score(app.chosen())} \`Tab\` shows the next one, \`Enter\` takes it.`;
     if (!clicks.length) return "Click the thing to follow. Right click takes away what is too much; drag a box around a whole thing.";
     if (!clicks.some((click) => click.label)) return "Click on the thing itself, too: so far there are only background clicks.";
-    if (!lanes.size) return "Click again where the mask lacks something, right click where it is too much. `N` adds an object, `T` tracks.";
+    if (!lanes.size) return "Click where the mask lacks something, right click where it is too much, `Tab` for another one. `N` adds an object, `T` tracks.";
     if (names.length) return `${names.join(", ")} changed: \`T\` tracks again from frame ${Math.min(...Object.values(stale))}.`;
     return "Look through it with `←` `→` or `Space`. Where a mask is wrong, click: it is corrected from there on.";
   }
 }
+
+const score = ({ place, order }) => `Mask ${place + 1} of ${order.length} for this click, score ${order[place].score.toFixed(2)}.`;
 
 function choice(group, name, title, act) {
   group.append(Object.assign(document.createElement("button"), { textContent: title, value: name, onclick: act }));
