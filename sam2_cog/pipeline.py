@@ -270,7 +270,9 @@ class WatchedClip:
 
     def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
         """Yield the frames [start, stop)."""
+        begin = time.perf_counter()
         with closing(self._frames(start, stop)) as frames:
+            self.seconds += time.perf_counter() - begin
             while True:
                 begin = time.perf_counter()
                 frame = next(frames, None)
