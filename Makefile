@@ -4,12 +4,12 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 5000
 BIN := .venv/bin
-CODE := sam2_cog predict.py samples tests tools benchmarks
+CODE := sam2_cog predict.py samples tests tools benchmarks deploy
 DEMO := outputs/demo
 APT := $(if $(filter-out 0,$(shell id -u)),sudo) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off
 CLICKS := --click-coordinates "[80,222],[556,96]" --click-object-ids "bird_1,bird_2"
-PEERS := label-studio x-anylabeling datumaro ultralytics
+PEERS := label-studio x-anylabeling datumaro ultralytics ray
 
 define CURL
 curl -s http://localhost:$(PORT)/predictions -H 'Content-Type: application/json' \
@@ -44,7 +44,7 @@ test-debian: ## Run the demo and the tests in a fresh Debian, as root: make test
 test-ffmpeg: .venv/installed-dev ## Run tests with the ffmpeg of another Debian, as root: make test-ffmpeg [SUITE=bullseye]
 	tools/test_debian.sh $(or $(SUITE),bullseye) ffmpeg
 
-test-integrations: .venv/installed-dev $(PEERS:%=.integrations/%/installed) | chromium ## Run the real Label Studio, X-AnyLabeling, Datumaro and Ultralytics against this
+test-integrations: .venv/installed-dev $(PEERS:%=.integrations/%/installed) | chromium ## Run the real Label Studio, X-AnyLabeling, Datumaro, Ultralytics and Ray against this
 	$(BIN)/python -m pytest tests/integrations
 
 test-wheel: .venv/installed ## Build the wheel, install it elsewhere and run the main job with it

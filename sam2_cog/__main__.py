@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from sam2_cog import __version__
-from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
+from sam2_cog.errors import CheckpointError, InvalidRequest, ReaderGone, UnreadableVideo
 
 if TYPE_CHECKING:
     from sam2_cog.progress import Progress
@@ -51,8 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CheckpointError, OSError) as error:
         print(f"sam2-cog: {_reason(error)}", file=sys.stderr)
         return FAILED
+    except ReaderGone:  # as in `sam2-cog ... --output - | head -1`
+        return FAILED
     except KeyboardInterrupt:
-        print("sam2-cog: interrupted, nothing was written", file=sys.stderr)
+        print("sam2-cog: interrupted, no result was written", file=sys.stderr)
         return FAILED
 
 
@@ -92,14 +94,22 @@ def _segment(arguments: argparse.Namespace) -> None:
     from sam2_cog.pipeline import segment_video
 
     with _bar() as progress:
-        result = segment_video(request, lambda: load_model(arguments.model), output, progress, report=report)
-    print(
+        result = segment_video(
+            request,
+            lambda: load_model(arguments.model),
+            output,
+            progress,
+            report=report,
+            checkpoint=arguments.checkpoint,
+        )
+    say = partial(print, file=sys.stderr if arguments.output == "-" else sys.stdout)  # there are the results
+    say(
         f"{result.path}: {result.frames} frames, {result.objects} objects, {result.seconds:.1f} s "
         f"(decode {result.decode_seconds:.1f}, network {result.network_seconds:.1f}; "
         f"beside them paint {result.paint_seconds:.1f}, encode {result.encode_seconds:.1f})"
     )
     for note in result.notes:
-        print(note)
+        say(note)
 
 
 def _local_path(name: str, text: str) -> Path:
@@ -201,10 +211,13 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
             metavar=None if limits.choices else _METAVARS.get(type(item.default), "N"),
             help=limits.description.replace("%", "%%") + default,
         )
-    parser.add_argument("--output", required=True, metavar="FILE", help="where the result goes")
+    parser.add_argument(
+        "--output", required=True, metavar="FILE", help="where the result goes; - is the standard output, for jsonl"
+    )
     parser.add_argument(
         "--report", metavar="FILE", help="a .json or .csv with what was found on each frame, written beside the result"
     )
+    _add_checkpoint(parser)
     _add_model(parser)
     parser.set_defaults(run=_segment)
 
@@ -261,6 +274,7 @@ def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     fleet.add_batch_arguments(batch)
+    _add_checkpoint(batch)
     _add_model(batch)
     batch.set_defaults(run=fleet.run)
     cost = commands.add_parser("estimate", help="say what a manifest would cost, from headers alone")
@@ -283,6 +297,14 @@ def _serve(name: str, arguments: argparse.Namespace) -> None:
     from sam2_cog import doors
 
     doors.run(name, arguments.host, arguments.port, arguments.others, arguments.model)
+
+
+def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    text = (
+        "every so many seconds write beside the result what is needed to go on from there; after a kill the same "
+        "command does, and the result is the same file"
+    )
+    parser.add_argument("--checkpoint", type=float, metavar="SECONDS", help=text)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,10 @@ class CheckpointError(RuntimeError):
     """A checkpoint is missing, cannot be fetched, or is not the published file."""
 
 
+class ReaderGone(Exception):
+    """Who reads the results from the standard output wants no more of them."""
+
+
 def quoted(text: str) -> str:
     """A user's text for a message: on one line, control characters escaped, at most about 40 characters of it."""
     shown = repr(shortened(text))

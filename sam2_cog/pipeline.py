@@ -5,25 +5,27 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sam2_cog.box_files import read_boxes
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.model import LoadedModel
+from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import REPORTS, Output, OutputSpec, output_for, suffix_of
+from sam2_cog.outputs import REPORTS, STANDARD_OUTPUT, Output, OutputSpec, output_for, suffix_of
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request, can_be_a_name
+from sam2_cog.resume import check_checkpoint, open_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -65,26 +67,33 @@ def segment_video(
     *,
     info: VideoInfo | None = None,
     report: Path | None = None,
+    checkpoint: float | None = None,
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
     model: a loaded one, or what loads it; that is called when the request has turned out to fit the video.
     path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
+        "-" is the standard output, for `jsonl` alone: each line is written when its frame is tracked.
     progress: told after each frame; without it a log line is written about once a second.
     info: what `probe` said of the request's video, where that was asked before.
     report: a `.json` (the manifest) or a `.csv` (a row per frame and object) to be written beside the result.
+    checkpoint: seconds between two states that are written beside the result; after an error or the end of the process
+        the same call goes on from the last one, to the same file, byte for byte.
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
         InvalidRequest: the request does not fit the video, or a path the request, known before the network runs; or its
-            time is over.
+            time is over; or another process holds its checkpoint.
         OSError: the file cannot be written.
+        ReaderGone: nobody reads the standard output any more.
     """
     check_output(request, Path(path))
     if report is not None:
         _check_report(request, Path(path), report)
+    if checkpoint is not None:
+        check_checkpoint(checkpoint, Path(path))
     try:
-        return _segment(request, model, Path(path), progress or LogProgress(), info, report)
+        return _segment(request, model, Path(path), progress or LogProgress(), info, report, checkpoint)
     finally:
         give_back_freed_memory()
 
@@ -96,6 +105,7 @@ def _segment(
     progress: Progress,
     info: VideoInfo | None,
     report: Path | None,
+    seconds: float | None,
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
     info = info or probe(request.video, request.frame_rate)
@@ -103,12 +113,16 @@ def _segment(
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
-    clip = WatchedClip(info, _frames_to_read(request, info, objects), progress, deadline)
     probe_seconds = time.perf_counter() - begin
     loaded = model if isinstance(model, LoadedModel) else model()
     spec = output_spec(request, info, objects, loaded.name, path)
-    tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
-    result = write_result(request, spec, clip, tracked, report)
+    with open_checkpoint(seconds, path, request, loaded) if seconds else nullcontext() as checkpoint:
+        step = checkpoint.state.step if checkpoint and checkpoint.state else 0
+        clip = WatchedClip(info, _frames_to_read(request, info, objects, step), progress, deadline)
+        tracked = Tracker(loaded).track(
+            clip, objects, request.propagation, soft=request.wants_logits, checkpoint=checkpoint
+        )
+        result = write_result(request, spec, clip, tracked, report)
     return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
 
 
@@ -169,6 +183,11 @@ def frames_between_stages(info: VideoInfo) -> int:
 def check_output(request: Request, path: Path) -> None:
     """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
     suffix = suffix_of(request)
+    if path == STANDARD_OUTPUT:
+        if request.output_format != "jsonl":
+            reason = f"output_format must be jsonl for that, not {request.output_format}"
+            raise InvalidRequest(f"output: '-' is the standard output, and {reason}")
+        return
     if path.suffix.lower() != suffix:
         apart = request.separate_objects and suffix == ".zip"
         reason = "separate_objects" if apart else request.output_format
@@ -227,11 +246,13 @@ def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
     )
 
 
-def _frames_to_read(request: Request, info: VideoInfo, objects: tuple[ObjectPrompts, ...]) -> int:
-    """Prompt frames are read ahead, and the frames up to the first of them once more for the backward pass."""
-    prompted = prompt_frames(objects)
-    backward = prompted[0] + 1 if request.propagation == "both" and prompted[0] else 0
-    return len(prompted) + backward + info.frame_count
+def _frames_to_read(request: Request, info: VideoInfo, objects: tuple[ObjectPrompts, ...], step: int) -> int:
+    """Prompt frames are read ahead, and the frames up to the first of them once more for the backward pass.
+
+    step: how many steps of the passes are done; then there is no prompt frame to read.
+    """
+    passes = Passes.of(objects, info.frame_count, request.propagation)
+    return (0 if step else len(prompt_frames(objects))) + max(0, passes.turn - step) + info.frame_count
 
 
 def output_spec(

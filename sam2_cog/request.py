@@ -118,10 +118,10 @@ class Request:
         "mp4",
         "mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a "
         "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, "
-        "npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, "
-        "whatever the mask_type.",
+        "jsonl a line of JSON per frame, npz holds NumPy arrays; the others are data sets of frames and masks in a "
+        ".zip. These all hold the masks, whatever the mask_type.",
         choices=(
-            *("mp4", "mov", "webm", "png", "webp", "jpg", "csv", "npz"),
+            *("mp4", "mov", "webm", "png", "webp", "jpg", "csv", "jsonl", "npz"),
             *("coco", "ytvis", "yolo", "davis", "cvat", "label_studio", "x_anylabeling"),
         ),
     )

@@ -27,7 +27,8 @@ ALLOWED = {
     "painting": {"errors", "limits", "masks", "request"},
     "outputs": CELLAR | {"rings", "overlap", "media", "painting"},
     "overlap": set(),
-    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files"},
+    "resume": {"errors", "media", "request", "engine"},
+    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files", "resume"},
     "session": CELLAR | ROOMS | {"pipeline", "mask_files", "box_files"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }

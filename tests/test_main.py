@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
@@ -303,9 +305,64 @@ def test_a_signal_in_the_middle_leaves_nothing_behind(tmp_path: Path, number: si
         process.send_signal(number)
         out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
-    assert errors.splitlines()[-1] == "sam2-cog: interrupted, nothing was written"
+    assert errors.splitlines()[-1] == "sam2-cog: interrupted, no result was written"
     assert "Traceback" not in errors
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "flags"),
+    [
+        ("out.mp4", ("--click-frames", "0")),
+        ("out.zip", ("--click-frames", "200", "--mask-type", "cutout", "--output-format", "webp")),
+    ],
+)
+def test_killed_at_any_moment_the_same_command_goes_on_to_the_same_bytes(
+    tmp_path: Path, demo_model: LoadedModel, output: str, flags: tuple[str, ...]
+) -> None:
+    """SIGKILL, then SIGTERM, then the end; in the backward pass and in the forward one."""
+    clip = write_clip(tmp_path / "long.mp4", numbered_frames(300, 96, 64))
+    inputs = {flags[place].removeprefix("--").replace("-", "_"): flags[place + 1] for place in range(0, len(flags), 2)}
+    pipeline.segment_video(Request(clip, CLICK[1], **inputs), demo_model, tmp_path / f"whole_{output}")  # type: ignore[arg-type]
+    folder = tmp_path / "results"
+    folder.mkdir()
+    state = folder / f".{output}.checkpoint" / "state"
+    command = [sys.executable, "-m", "sam2_cog", "segment", str(clip), *CLICK, *flags, "--model", "demo"]
+    command += ["--checkpoint", "0.1", "--output", str(folder / output)]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    before = b""
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+            while not state.exists() or state.read_bytes() == before:  # it has come a little further
+                assert process.poll() is None
+                time.sleep(0.01)
+            time.sleep(random.uniform(0, 0.5))
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=60)
+        assert process.returncode == (1 if number == signal.SIGTERM else -number), "it was still at work"
+        before = state.read_bytes()
+    assert re.search(r"the same command goes on after \d+ tracked frames\nsam2-cog: interrupted", errors)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "goes on from its checkpoint, with " in done.stderr
+    assert (folder / output).read_bytes() == (tmp_path / f"whole_{output}").read_bytes()
+    assert not state.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sentence"),
+    [
+        ("0", "checkpoint: 0 is not allowed, it must be a number of seconds from 0.1 to 86400"),
+        ("nan", "checkpoint: nan is not allowed, it must be a number of seconds from 0.1 to 86400"),
+        ("often", "argument --checkpoint: invalid float value: 'often'"),
+    ],
+)
+def test_seconds_of_a_checkpoint_that_cannot_be(
+    small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: str, sentence: str
+) -> None:
+    output = tmp_path / "out.mp4"
+    said = refusal(capsys, "segment", small_clip, *CLICK, "--output", output, "--checkpoint", seconds)
+    assert said.startswith(sentence)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("library", ["numpy", "libtorch_cpu"])
@@ -317,7 +374,7 @@ def test_an_interrupt_while_the_program_starts_is_one_sentence(tmp_path: Path, s
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
-    assert errors.splitlines()[-1] == "sam2-cog: interrupted, nothing was written"
+    assert errors.splitlines()[-1] == "sam2-cog: interrupted, no result was written"
     assert "Traceback" not in errors
 
 

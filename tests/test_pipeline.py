@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -387,3 +388,56 @@ def test_what_the_video_lost_is_in_the_result_and_the_manifest(run: Run, tmp_pat
         result = run(video=video, **{"output_format": "png", **more})
         assert result.notes[0] == "video: a.zip holds 1 other file, which was ignored (notes.txt)"
         assert json.loads(entries(result.path)["manifest.json"])["notes"][0] == result.notes[0]
+
+
+# A checkpoint beside the result. Real processes and real kills are in test_main.py.
+
+
+@pytest.mark.parametrize("output_format", ["mp4", "webm", "npz", "coco"])
+def test_broken_off_and_run_again_the_file_is_the_same(
+    demo_model: LoadedModel, tmp_path: Path, output_format: str
+) -> None:
+    """Each byte, in both passes; and the report beside it."""
+    clip = write_clip(tmp_path / "clip.mkv", numbered_frames(12, 96, 64), audio_seconds=0.5)
+    request = Request(clip, "[30,40],[60,20]", click_frames="5,8", output_format=output_format)
+
+    def segment(name: str, stop_at: float, **more: Any) -> tuple[bytes, bytes]:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        path, report = folder / f"out{suffix_of(request)}", folder / "report.json"
+
+        def progress(done: int, total: int) -> None:
+            assert done <= total
+            if done / total > stop_at:
+                raise Cancelled
+
+        segment_video(request, demo_model, path, progress, report=report, **more)
+        assert sorted(folder.iterdir()) == [path, report]
+        return path.read_bytes(), report.read_bytes()
+
+    for stop_at in (0.45, 0.6, 0.9):
+        with pytest.raises(Cancelled):
+            segment("broken", stop_at, checkpoint=0.1)
+        assert [path.name for path in (tmp_path / "broken").iterdir()] == [f".out{suffix_of(request)}.checkpoint"]
+    assert segment("broken", 1, checkpoint=0.1) == segment("whole", 1)
+
+
+def test_the_progress_of_a_run_that_goes_on_ends_at_the_end(run: Run, demo_model: LoadedModel, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", numbered_frames(10, 96, 64))
+    request, told = Request(clip, "[30,40]", click_frames="6"), list[tuple[int, int]]()
+    for stop in (5, 9, 100):
+        told.clear()
+
+        def progress(done: int, total: int, stop: int = stop) -> None:
+            told.append((done, total))
+            if done == stop:
+                raise Cancelled
+
+        with suppress(Cancelled):
+            segment_video(request, demo_model, tmp_path / "out.mp4", progress, checkpoint=0.1)
+    assert told[-1][0] == told[-1][1] and [done for done, _ in told] == list(range(1, len(told) + 1))
+
+
+def test_seconds_that_cannot_be_are_refused_before_anything(demo_model: LoadedModel, small_clip: Path) -> None:
+    with pytest.raises(InvalidRequest, match="checkpoint: 0 is not allowed"):
+        segment_video(Request(small_clip, "[30,40]"), demo_model, small_clip.with_name("out.mp4"), checkpoint=0)

@@ -4,6 +4,8 @@ import ast
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
@@ -57,8 +59,9 @@ def commands() -> Iterator[list[str]]:
 
 def own_commands() -> list[list[str]]:
     """The arguments of each call of this project's command line."""
-    calls = [words[3:] for words in commands() if words[:3] == ["python", "-m", "sam2_cog"]]
-    return calls + [words[1:] for words in commands() if words[0] == "sam2-cog"]
+    alone = [words[: words.index("|")] if "|" in words else words for words in commands()]
+    calls = [words[3:] for words in alone if words[:3] == ["python", "-m", "sam2_cog"]]
+    return calls + [words[1:] for words in alone if words[0] == "sam2-cog"]
 
 
 def segment_commands() -> list[list[str]]:
@@ -231,6 +234,20 @@ def test_the_recipe_for_supervision_runs(
     monkeypatch.chdir(tmp_path)
     exec(compile(ast.parse(code), "outputs.md", "exec"), {})
     assert probe(tmp_path / "annotated.mp4").frame_count == 3
+
+
+def test_the_reader_of_lines_reads_what_its_command_writes(tmp_path: Path, small_model: LoadedModel) -> None:
+    """On a shorter clip of the same size."""
+    (code,) = [block for block in blocks("python") if "sys.stdin" in block]
+    (call,) = [call for call in segment_commands() if "jsonl" in call]
+    arguments = _parser().parse_args(call)
+    clip = write_clip(tmp_path / "two_birds.mp4", numbered_frames(3, 640, 360))
+    request = Request(**{name: getattr(arguments, name) for name in INPUTS} | {"video": clip})
+    result = pipeline.segment_video(request, small_model, tmp_path / "lines.jsonl")
+    with result.path.open() as lines:
+        told = subprocess.run([sys.executable, "-c", code], stdin=lines, capture_output=True, text=True, check=True)
+    first, *others = told.stdout.splitlines()
+    assert first == "['red', 'blue']" and all(line.split()[2:5] == ["begins", "in", "column"] for line in others)
 
 
 def test_the_recipe_for_candidates_runs(

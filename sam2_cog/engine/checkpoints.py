@@ -130,6 +130,17 @@ def checkpoint_path(checkpoint: Checkpoint, weights_dir: str | Path | None = Non
         raise CheckpointError(f"{checkpoint.name}: the checkpoint cannot be kept: {reason}") from error
 
 
+def fingerprint(name: str) -> str:
+    """The SHA-256 of a model's checkpoint, which was verified when it was loaded.
+
+    Raises CheckpointError when there is no model of that name.
+    """
+    checkpoint = find_checkpoint(name)
+    if checkpoint.published:
+        return checkpoint.published.sha256
+    return hashlib.sha256(checkpoint_path(checkpoint).read_bytes()).hexdigest()
+
+
 def _user_cache() -> Path:
     """The user's cache folder of this program, by the XDG Base Directory Specification."""
     named = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")

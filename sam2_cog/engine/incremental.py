@@ -9,10 +9,10 @@ from threading import Lock
 
 from sam2_cog.engine.journal import Journal, Recording
 from sam2_cog.engine.model import LoadedModel
-from sam2_cog.engine.object_memory import ObjectMemory
+from sam2_cog.engine.object_memory import ObjectMemory, RunState
 from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.steps import Features
-from sam2_cog.engine.tracker import RESIZING_THREADS, Clip, Run, RunState, new_memory
+from sam2_cog.engine.tracker import RESIZING_THREADS, Clip, Run, new_memory
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.prompts import FramePrompt, ObjectPrompts

@@ -11,25 +11,28 @@ from sam2_cog.masks import FrameMasks, ObjectMask
 
 
 def pack(masks: FrameMasks) -> bytes:
-    """The masks of one frame, of one object at least, as few bytes: a bit a pixel of each tight box, deflated."""
+    """The masks of one frame, of one object at least, as few bytes: a bit a pixel of each tight box, deflated.
+
+    Logits follow as they are: to deflate them takes 3 ms an object for a third of their bytes.
+    """
     soft = np.zeros((0, 0, 0), np.float16) if masks.soft is None else masks.soft.astype(np.float16)
     head = np.array([len(masks.objects), *masks.objects[0].size, *soft.shape[1:]], np.int32)
     boxes = np.array([mask.tight or (0, 0, 0, 0) for mask in masks.objects], np.int32)
     estimates = (masks.scores.astype(np.float32), masks.presence.astype(np.float32))
-    arrays = (part.tobytes() for part in (head, *estimates, boxes, soft))
-    return zlib.compress(b"".join((*arrays, *(mask.bits for mask in masks.objects))), 1)
+    arrays = (part.tobytes() for part in (head, *estimates, boxes))
+    return zlib.compress(b"".join((*arrays, *(mask.bits for mask in masks.objects))), 1) + soft.tobytes()
 
 
 def unpack(frame_index: int, packed: bytes) -> FrameMasks:
     """What `pack` made bytes of."""
-    record = BytesIO(zlib.decompress(packed))
+    inflate = zlib.decompressobj()
+    record = BytesIO(inflate.decompress(packed))
     count, height, width, *soft_size = np.frombuffer(record.read(20), np.int32).tolist()
     scores, presence = (np.frombuffer(record.read(4 * count), np.float32).copy() for _ in range(2))
     boxes = np.frombuffer(record.read(16 * count), np.int32).reshape(count, 4)
     soft = None
     if soft_size[0]:
-        soft = np.frombuffer(record.read(2 * count * soft_size[0] * soft_size[1]), np.float16)
-        soft = soft.reshape(count, *soft_size)
+        soft = np.frombuffer(inflate.unused_data, np.float16).reshape(count, *soft_size)
     objects = []
     for x0, y0, x1, y1 in boxes.tolist():
         pixels = (x1 - x0) * (y1 - y0)

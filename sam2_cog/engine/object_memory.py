@@ -7,7 +7,7 @@ exactly those gives the masks that keeping everything gives, in memory that does
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -68,6 +68,10 @@ class ObjectMemory:
     _maps: dict[int, Tensor] = field(default_factory=dict)
     _pointers: dict[int, Tensor] = field(default_factory=dict)
 
+    def copy(self) -> "ObjectMemory":
+        """The same, which stays as it is when this one changes; tensors are shared, for nothing writes into them."""
+        return replace(self, conditioned=dict(self.conditioned), _maps=dict(self._maps), _pointers=dict(self._pointers))
+
     def condition(self, frame_index: int, output: Conditioning) -> None:
         """Keep a prompted or corrected frame for good; a tracked output of the same frame is replaced by it."""
         self.conditioned[frame_index] = output
@@ -115,6 +119,18 @@ class ObjectMemory:
             distance = sign * (index - frame_index)
             if distance >= 0:
                 yield distance, output.pointer
+
+
+@dataclass(frozen=True)
+class RunState:
+    """All that a run needs to go on, of a bounded size: the step that comes next, each object's memory before it."""
+
+    step: int
+    memories: tuple[ObjectMemory, ...]
+
+    def copy(self) -> "RunState":
+        """The same, which stays as it is when the run goes on."""
+        return RunState(self.step, tuple(memory.copy() for memory in self.memories))
 
 
 def _at(

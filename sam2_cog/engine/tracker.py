@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Protocol
 
 import torch
@@ -18,8 +18,9 @@ from torch import Tensor
 from sam2_cog.engine.logits import cut, fill_holes
 from sam2_cog.engine.mask_store import MaskStore
 from sam2_cog.engine.model import LoadedModel
-from sam2_cog.engine.object_memory import Conditioning, ObjectMemory, Recall
+from sam2_cog.engine.object_memory import Conditioning, ObjectMemory, Recall, RunState
 from sam2_cog.engine.passes import Passes
+from sam2_cog.engine.run_checkpoint import RunCheckpoint
 from sam2_cog.engine.steps import Clicks, Features, Segmentation, Steps
 from sam2_cog.masks import FrameMasks, no_masks
 from sam2_cog.media.video import Frame
@@ -59,32 +60,35 @@ class Tracker:
         self._model = model
 
     def track(
-        self, clip: Clip, objects: Sequence[ObjectPrompts], propagation: str = "both", *, soft: bool = False
+        self,
+        clip: Clip,
+        objects: Sequence[ObjectPrompts],
+        propagation: str = "both",
+        *,
+        soft: bool = False,
+        checkpoint: RunCheckpoint | None = None,
     ) -> Generator[tuple[Frame, FrameMasks], None, None]:
         """Yield every frame of the clip, in order, with the masks of all objects in the order of `objects`.
 
         propagation: `both` tracks back from the earliest prompt frame and then forward; with `forward` the frames
         before it get empty masks. soft: hand out the masks' logits too (`FrameMasks.soft`).
+        checkpoint: an open one; what it holds is handed out first, without the network, and the rest is added to it.
         Closing the generator stops the work and frees all of it.
         """
         with ThreadPoolExecutor(RESIZING_THREADS) as resizers, MaskStore() as earlier:
             passes = Passes.of(objects, clip.frame_count, propagation)
-            run = Run(self._model, clip, objects, passes, resizers, soft=soft)
-            run.condition()
-            for masks in run.backward():
+            state, known = (checkpoint.state, checkpoint.found()) if checkpoint else (None, iter(()))
+            run = Run(self._model, clip, objects, passes, resizers, state, soft=soft, checkpoint=checkpoint)
+            if state is None:
+                run.condition()
+            for masks in chain(islice(known, passes.turn), run.backward()):
                 earlier.put(masks)
             with closing(clip.read()) as frames:
                 for frame in islice(frames, passes.start):
                     yield frame, earlier.take(frame.index) if passes.backward else run.empty(frame.index)
+                for masks, frame in zip(known, frames, strict=False):  # in this order: no frame is taken in vain
+                    yield frame, masks
                 yield from run.forward(frames)
-
-
-@dataclass(frozen=True)
-class RunState:
-    """All that a run needs to go on, of a bounded size: the step that comes next, each object's memory before it."""
-
-    step: int
-    memories: tuple[ObjectMemory, ...]
 
 
 def new_memory(model: LoadedModel, clip: Clip) -> ObjectMemory:
@@ -137,16 +141,18 @@ class Run:
         state: RunState | None = None,
         *,
         soft: bool = False,
+        checkpoint: RunCheckpoint | None = None,
     ) -> None:
         """passes: those of all objects of the clip, of which `objects` may be a part.
         state: what an earlier run of the same objects and passes knew, which goes over to this one; without it,
-        `condition` comes first.
+        `condition` comes first. checkpoint: told each step.
         """
         self._model = model
         self._clip = clip
         self._passes = passes
         self._resizers = resizers
         self._soft = soft
+        self._checkpoint = checkpoint
         self._steps = model.steps
         state = state or RunState(0, tuple(new_memory(model, clip) for _ in objects))
         self._step = state.step
@@ -225,6 +231,8 @@ class Run:
                 with self._model.autocast():
                     masks = self._track(index, features.get(index), reverse=reverse)
                 self._step += 1
+                if self._checkpoint:  # who goes on between two chunks encodes the frames in the same ones
+                    self._checkpoint.add(masks, self.state.copy() if index == chunk[-1][0] else None)
                 yield masks
 
     def _encode(self, chunk: Sequence[tuple[int, Tensor]]) -> dict[int, Features]:

@@ -17,7 +17,9 @@ from sam2_cog.fleet.status import MOST_ATTEMPTS, Event, Status
 from sam2_cog.fleet.storage import Results, fetch
 from sam2_cog.media.video import VideoInfo, probe
 from sam2_cog.pipeline import Result, segment_video
+from sam2_cog.progress import Progress
 from sam2_cog.request import Request
+from sam2_cog.resume import last_saved
 
 logger = logging.getLogger(__name__)
 
@@ -42,17 +44,6 @@ class DeviceBroken(RuntimeError):
     """The GPU takes no more work from this process; another one can go on."""
 
 
-def left_to_do(jobs: Sequence[Job], status: Status, results: Results) -> list[Job]:
-    """The jobs whose result is missing, or was made from another request."""
-
-    def is_done(job: Job) -> bool:
-        event = status.last(job.name)
-        done = event is not None and event.status == "done" and event.digest == job.digest
-        return done and results.has(job.output)
-
-    return [job for job in jobs if not is_done(job)]
-
-
 def run_batch(jobs: Sequence[Job], model: LoadedModel, status: Status, results: Results, watch: Watch) -> None:
     """Carry out the jobs one after the other, and write down what became of each.
 
@@ -61,22 +52,30 @@ def run_batch(jobs: Sequence[Job], model: LoadedModel, status: Status, results: 
     """
     with ThreadPoolExecutor(1) as reader:
         for job, prepared in _prepared_ahead(jobs, reader):
-            attempt = status.attempts(job.name, job.digest) + 1
+            saved = last_saved(results.path(job.output))
+            attempt = status.attempts(job.name, job.digest, saved) + 1
             if attempt > MOST_ATTEMPTS:
                 event = Event(job.name, "failed", job.digest, attempt - 1, error=DIED)
-                _let_go(prepared)
+                let_go(prepared)
             else:
-                status.add(Event(job.name, "started", job.digest, attempt))
+                status.add(Event(job.name, "started", job.digest, attempt, saved=saved))
                 event = _carry_out(job, attempt, prepared, model, results, status)
             status.add(event)
             watch(event)
 
 
-def carry_out(job: Job, attempt: int, prepared: Callable[[], Prepared], model: LoadedModel, results: Results) -> Event:
-    """One job from its video to its kept result, or to the sentence that says why not."""
+def carry_out(
+    job: Job,
+    attempt: int,
+    prepared: Callable[[], Prepared],
+    model: LoadedModel,
+    results: Results,
+    progress: Progress | None = None,
+) -> Event:
+    """One job from its video to its kept result, or to the sentence that says why not; `progress` may break it off."""
     begin = time.perf_counter()
     try:
-        result = _segment(prepared(), model, results)
+        result = _segment(prepared(), model, results, progress or _quiet)
     except (InvalidRequest, UnreadableVideo, OSError) as error:
         return Event(job.name, "failed", job.digest, attempt, error=str(error))
     except CheckpointError:
@@ -100,12 +99,13 @@ def _carry_out(
         status.add(Event(job.name, "stopped", job.digest, attempt))
         raise
     finally:
-        _let_go(prepared)
+        let_go(prepared)
 
 
-def _segment(prepared: Prepared, model: LoadedModel, results: Results) -> Result:
+def _segment(prepared: Prepared, model: LoadedModel, results: Results, progress: Progress) -> Result:
     name = prepared.job.output
-    result = segment_video(prepared.request, model, results.path(name), _quiet, info=prepared.info)
+    place, request = results.path(name), prepared.request
+    result = segment_video(request, model, place, progress, info=prepared.info, checkpoint=results.checkpoint)
     results.keep(name)
     return result
 
@@ -134,10 +134,10 @@ def _prepared_ahead(jobs: Sequence[Job], reader: ThreadPoolExecutor) -> Iterator
             yield ahead.pop(0)
     finally:
         for _, prepared in ahead:
-            _let_go(prepared)
+            let_go(prepared)
 
 
-def _let_go(prepared: "Future[Prepared]") -> None:
+def let_go(prepared: "Future[Prepared]") -> None:
     """Remove what was fetched for a job."""
     if not prepared.cancel() and prepared.exception() is None:
         shutil.rmtree(prepared.result().folder, ignore_errors=True)

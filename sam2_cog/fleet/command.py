@@ -4,16 +4,17 @@ import argparse
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from sam2_cog.engine.model import load_model
-from sam2_cog.fleet.batch import left_to_do, run_batch
+from sam2_cog.errors import InvalidRequest
+from sam2_cog.fleet.batch import Watch, run_batch
 from sam2_cog.fleet.cost import Estimate, estimate
-from sam2_cog.fleet.manifest import read_manifest, shard_of
-from sam2_cog.fleet.status import Event, Status
+from sam2_cog.fleet.manifest import Job, read_manifest, shard_of
+from sam2_cog.fleet.status import Event, Status, left_to_do
 from sam2_cog.fleet.storage import Results
 
 SOME_FAILED = 1
@@ -29,6 +30,16 @@ def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `batch`, save `--model`, which is everybody's."""
     parser.add_argument("manifest", metavar="MANIFEST", type=Path, help="a .csv, .jsonl or .parquet table")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder or address (s3://...) of the results")
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="workers with a GPU each: of the Ray cluster at ADDRESS or in RAY_ADDRESS, else of this machine",
+    )
+    parser.add_argument(
+        "--workers", type=_count, metavar="N", help="of --ray (default: one for each GPU, or one without a GPU)"
+    )
     parser.add_argument("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the rows, I from 0")
 
 
@@ -41,11 +52,12 @@ def add_estimate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out a batch, print a line for each clip and a table at the end; returns the exit code."""
-    jobs = read_manifest(arguments.manifest)
+    carry_out = _way(arguments)
+    jobs = read_manifest(arguments.manifest.absolute())  # a worker of another machine has another working folder
     index, count = arguments.shard or (0, 1)
     jobs = shard_of(jobs, index, count)
     name = f"status-{index}-of-{count}.jsonl" if arguments.shard else "status.jsonl"
-    results = Results(arguments.output)
+    results = Results(arguments.output, arguments.checkpoint)
     try:
         results.bring(name)
         with Status(results.path(name)) as status:
@@ -60,11 +72,32 @@ def run(arguments: argparse.Namespace) -> int:
                     bar.update()
 
                 if todo:
-                    run_batch(todo, load_model(arguments.model), status, results, watch)
+                    carry_out(todo, status, results, watch)
         print(_summary(events, len(jobs) - len(todo)))
         return SOME_FAILED if any(event.status == "failed" for event in events) else 0
+    except KeyboardInterrupt:
+        print("sam2-cog: interrupted; what is done stays, and the same command goes on from there", file=sys.stderr)
+        return SOME_FAILED
     finally:
         results.close()
+
+
+Way = Callable[[Sequence[Job], Status, Results, Watch], None]
+
+
+def _way(arguments: argparse.Namespace) -> Way:
+    """How the jobs are carried out: in this process, or by the workers of Ray."""
+    if arguments.ray is None:
+        if arguments.workers is not None:
+            raise InvalidRequest("workers: they are Ray's, so --workers needs --ray")
+        return lambda jobs, status, results, watch: run_batch(jobs, load_model(arguments.model), status, results, watch)
+    try:
+        from sam2_cog.fleet.ray_workers import run_on_ray
+    except ImportError:
+        raise InvalidRequest("ray: it is not installed: pip install 'sam2-cog[ray]'") from None
+    options = {"model": arguments.model, "place": arguments.output, "address": arguments.ray}
+    numbers = {"workers": arguments.workers or 0, "checkpoint": arguments.checkpoint}
+    return lambda jobs, status, results, watch: run_on_ray(jobs, status, watch, **options, **numbers)
 
 
 def run_estimate(arguments: argparse.Namespace) -> None:
@@ -104,6 +137,12 @@ def _shard(text: str) -> tuple[int, int]:
     if not match or int(match[1]) >= int(match[2]):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not I/N with I from 0 to N - 1, such as 0/8")
     return int(match[1]), int(match[2])
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,5}", text):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 1")
+    return int(text)
 
 
 def _positive(text: str) -> float:

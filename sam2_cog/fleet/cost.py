@@ -2,16 +2,18 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from sam2_cog.box_files import read_boxes
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.storage import fetch
 from sam2_cog.limits import FRAMES
+from sam2_cog.mask_files import read_masks
 from sam2_cog.media.frame_archive import probe_images, unreadable
-from sam2_cog.media.stream_header import nominal_rate, picture_stream
+from sam2_cog.media.stream_header import nominal_rate, picture_stream, rotation
 from sam2_cog.media.video import describe
 from sam2_cog.prompts import PromptStrings, parse_prompts
 
@@ -54,19 +56,28 @@ def estimate(jobs: Sequence[Job], frames_per_second: float, price_per_hour: floa
 
 def _length_and_objects(job: Job) -> tuple[int, int]:
     with tempfile.TemporaryDirectory(prefix="sam2-cog-") as folder:
-        path = fetch("video", job.sources["video"], Path(folder))
-        if not path.exists():
-            raise unreadable(path, "does not exist")
-        images = probe_images(path, headers_only=True)
-        if images is not None:
-            length, sides = images.count, (images.width, images.height)
-        else:
-            streams, _ = describe(path)
-            stream = picture_stream(path, streams)
-            length, sides = _header_frames(stream, streams), (int(stream["width"]), int(stream["height"]))
-    side = max(sides)  # the clip may be shown turned, and only the objects are to be counted
-    said = [getattr(job.request, item.name) for item in fields(PromptStrings)]
-    return length, len(parse_prompts(*said, width=side, height=side, frame_count=FRAMES.value))
+        files: dict[str, Any] = {name: fetch(name, at, Path(folder) / name) for name, at in job.sources.items()}
+        request = replace(job.request, **files)
+        length, width, height = _header(request.video)
+        size: dict[str, Any] = {"width": width, "height": height, "frame_count": FRAMES.value}
+        masks = read_masks(request.masks, request.mask_frames, **size) if request.masks else ()
+        boxes = read_boxes(request.boxes, **size) if request.boxes else ()
+    said = [getattr(request, item.name) for item in fields(PromptStrings)]
+    return length, len(parse_prompts(*said, **size, from_files=[*masks, *boxes]))
+
+
+def _header(path: Path) -> tuple[int, int, int]:
+    """Frames, width and height as displayed."""
+    if not path.exists():
+        raise unreadable(path, "does not exist")
+    images = probe_images(path, headers_only=True)
+    if images is not None:
+        return images.count, images.width, images.height
+    streams, _ = describe(path)
+    stream = picture_stream(path, streams)
+    sides = int(stream["width"]), int(stream["height"])
+    width, height = reversed(sides) if rotation(stream) % 180 else sides
+    return _header_frames(stream, streams), width, height
 
 
 def _header_frames(stream: dict[str, Any], streams: list[dict[str, Any]]) -> int:

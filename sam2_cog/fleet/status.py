@@ -6,11 +6,14 @@ process left half written is passed over.
 
 import fcntl
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.fleet.manifest import Job
+from sam2_cog.fleet.storage import Results
 
 MOST_ATTEMPTS = 2
 """A clip that was in work when its process died is tried so often in all; then it has failed."""
@@ -18,7 +21,7 @@ MOST_ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Event:
-    """A clip was `started`, `done`, `failed`, or `stopped` from outside, which is nobody's failure."""
+    """A clip was `started`, `done`, `failed`, or `stopped` from outside, which is no failure; or its worker `died`."""
 
     id: str
     status: str
@@ -29,6 +32,8 @@ class Event:
     frames: int = 0
     objects: int = 0
     seconds: float = 0.0
+    saved: int = 0
+    """When it was started: when its checkpoint had been saved, in nanoseconds since 1970; 0 without one."""
 
 
 class Status:
@@ -66,16 +71,36 @@ class Status:
         """The last event of a clip."""
         return self._last.get(name)
 
-    def attempts(self, name: str, digest: str) -> int:
-        """How often in a row this very request was in work when its process died."""
+    def attempts(self, name: str, digest: str, saved: int = 0) -> int:
+        """How often in a row this very request was in work when its process died.
+
+        saved: when its checkpoint was saved last; whoever came further than the one before is not counted with it.
+        """
         event = self._last.get(name)
-        return event.attempt if event and event.status == "started" and event.digest == digest else 0
+        begun = event and event.status in ("started", "died") and event.digest == digest and event.saved == saved
+        return event.attempt if event and begun else 0
+
+    def deaths(self, name: str, digest: str) -> int:
+        """How often in a row a worker was seen to die of it; that of one who hands out clips is no such death."""
+        event, attempts = self._last.get(name), self.attempts(name, digest)
+        return attempts - 1 if attempts and event and event.status == "started" else attempts
 
     def add(self, event: Event) -> None:
         """Write an event down for good."""
         self._file.write(json.dumps(asdict(event), ensure_ascii=False).encode() + b"\n")
         self._file.flush()
         self._last[event.id] = event
+
+
+def left_to_do(jobs: Sequence[Job], status: Status, results: Results) -> list[Job]:
+    """The jobs whose result is missing, or was made from another request."""
+
+    def is_done(job: Job) -> bool:
+        event = status.last(job.name)
+        done = event is not None and event.status == "done" and event.digest == job.digest
+        return done and results.has(job.output)
+
+    return [job for job in jobs if not is_done(job)]
 
 
 def _event(line: bytes) -> Event | None:

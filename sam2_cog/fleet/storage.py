@@ -5,7 +5,12 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import requests
+
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.resume import check_seconds
+
+_SECONDS_TO_ANSWER = 60
 
 
 def is_address(place: str) -> bool:
@@ -23,10 +28,22 @@ def fetch(what: str, source: str, folder: Path) -> Path:
     target = folder / PurePosixPath(without_query(source)).name
     try:
         folder.mkdir(exist_ok=True)
-        _filesystem(source).get_file(source, str(target))
+        if source.startswith(("http://", "https://")):
+            _download(source, target)
+        else:
+            _filesystem(source).get_file(source, str(target))
     except Exception as error:  # each kind of store raises its own
-        raise UnreadableVideo(f"{what}: {source} cannot be fetched: {_reason(error)}") from error
+        raise UnreadableVideo(f"{what}: {without_query(source)} cannot be fetched: {_reason(error)}") from error
     return target
+
+
+def _download(address: str, target: Path) -> None:
+    with requests.get(address, stream=True, timeout=_SECONDS_TO_ANSWER) as answer:
+        if not answer.ok:
+            raise OSError(f"the server answers {answer.status_code} {answer.reason}")
+        with target.open("wb") as file:
+            for part in answer.iter_content(1 << 20):
+                file.write(part)
 
 
 def without_query(address: str) -> str:
@@ -40,7 +57,16 @@ class Results:
     `path(name)` is where to write a file, `keep(name)` makes it stay there, `has(name)` asks whether it does.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, checkpoint: float | None = None) -> None:
+        """checkpoint: seconds between two states of a result in the making, which are kept beside it; None for none."""
+        if checkpoint is not None:
+            check_seconds(checkpoint)
+            if is_address(place):
+                raise InvalidRequest(
+                    f"checkpoint: it is kept beside the results, which must be in a folder, but {place[:80]!r} is an "
+                    "address"
+                )
+        self.checkpoint = checkpoint
         self._place = place.rstrip("/")
         self._remote = _filesystem(place) if is_address(place) else None
         self.folder = Path(tempfile.mkdtemp(prefix="sam2-cog-")) if self._remote else Path(place)
@@ -79,7 +105,8 @@ def _filesystem(place: str) -> Any:
     try:
         return fsspec.core.url_to_fs(place)[0]
     except (ImportError, ValueError) as error:
-        raise InvalidRequest(f"{place}: this kind of address cannot be used: {_reason(error)}") from None
+        kind = place.partition("://")[0]
+        raise InvalidRequest(f"addresses of the kind {kind}:// cannot be used: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ from sam2_cog.outputs.csv import CsvOutput
 from sam2_cog.outputs.cvat import CvatOutput
 from sam2_cog.outputs.davis import DavisOutput
 from sam2_cog.outputs.jpg import JpgOutput
+from sam2_cog.outputs.jsonl import STANDARD_OUTPUT, JsonlOutput, JsonlStream
 from sam2_cog.outputs.label_studio import LabelStudioOutput
 from sam2_cog.outputs.mov import MovOutput
 from sam2_cog.outputs.mp4 import Mp4Output
@@ -25,7 +26,7 @@ from sam2_cog.outputs.yolo import YoloOutput
 from sam2_cog.outputs.ytvis import YtvisOutput
 from sam2_cog.request import Request
 
-__all__ = ["OUTPUTS", "REPORTS", "Output", "OutputSpec", "output_for", "suffix_of"]
+__all__ = ["OUTPUTS", "REPORTS", "STANDARD_OUTPUT", "Output", "OutputSpec", "output_for", "suffix_of"]
 
 OUTPUTS: dict[str, type[Output]] = {
     "mp4": Mp4Output,
@@ -35,6 +36,7 @@ OUTPUTS: dict[str, type[Output]] = {
     "webp": WebpOutput,
     "jpg": JpgOutput,
     "csv": CsvOutput,
+    "jsonl": JsonlOutput,
     "npz": NpzOutput,
     "coco": CocoOutput,
     "ytvis": YtvisOutput,
@@ -53,7 +55,7 @@ def output_for(output_format: str, spec: OutputSpec) -> Output:
     kind = OUTPUTS[output_format]
     if spec.separate_objects and issubclass(kind, VideoOutput):
         return SeparateVideos(spec, kind)
-    return kind(spec)
+    return JsonlStream(spec) if spec.path == STANDARD_OUTPUT else kind(spec)
 
 
 def suffix_of(request: Request) -> str:

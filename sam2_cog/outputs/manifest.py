@@ -41,38 +41,40 @@ class Manifest:
 
     def pieces(self) -> Iterator[bytes]:
         """The whole file, bit by bit, as UTF-8 JSON with one frame a line."""
-        yield from document(self._head(), frames=self._frames)
+        yield from document(head(self._spec, self._folders, self._notes), frames=self._frames)
 
     def close(self) -> None:
         """Let go of the gathered lines."""
         self._frames.close()
 
-    def _head(self) -> dict[str, Any]:
-        spec, video = self._spec, self._spec.video
-        return {
-            "versions": {"sam2-cog": __version__, "torch": _version_of("torch"), "ffmpeg": version()},
-            "model": spec.model,
-            "request": dict(spec.inputs),
-            "notes": [*video.notes, *self._notes],
-            "video": {
-                "name": video.path.name,
-                "width": video.width,
-                "height": video.height,
-                "frame_rate": str(video.frame_rate),
-                "frame_count": video.frame_count,
-                "duration_seconds": round(video.duration_seconds, 6),
-            },
-            "objects": [
-                {
-                    "index": index,
-                    "name": name,
-                    "colour": "#{:02x}{:02x}{:02x}".format(*object_colour(index)),
-                    "folder": self._folders[index] if self._folders else None,
-                    "prompts": _prompts(spec.prompts[index]) if spec.prompts else [],
-                }
-                for index, name in enumerate(spec.names)
-            ],
-        }
+
+def head(spec: OutputSpec, folders: Sequence[str] = (), notes: Sequence[str] = ()) -> dict[str, Any]:
+    """All that is said of a run beside its frames: see `Manifest`."""
+    video = spec.video
+    return {
+        "versions": {"sam2-cog": __version__, "torch": _version_of("torch"), "ffmpeg": version()},
+        "model": spec.model,
+        "request": dict(spec.inputs),
+        "notes": [*video.notes, *notes],
+        "video": {
+            "name": video.path.name,
+            "width": video.width,
+            "height": video.height,
+            "frame_rate": str(video.frame_rate),
+            "frame_count": video.frame_count,
+            "duration_seconds": round(video.duration_seconds, 6),
+        },
+        "objects": [
+            {
+                "index": index,
+                "name": name,
+                "colour": "#{:02x}{:02x}{:02x}".format(*object_colour(index)),
+                "folder": folders[index] if folders else None,
+                "prompts": _prompts(spec.prompts[index]) if spec.prompts else [],
+            }
+            for index, name in enumerate(spec.names)
+        ],
+    }
 
 
 def _prompts(prompts: ObjectPrompts) -> list[dict[str, Any]]:

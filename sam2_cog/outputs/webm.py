@@ -31,4 +31,5 @@ class WebmOutput(VideoOutput):
         return {"c:v": "libvpx-vp9", **quality, **speed, "auto-alt-ref": 0}  # old builds refuse alpha with alt-refs
 
     def _muxing(self) -> dict[str, Any]:
-        return {"avoid_negative_ts": "disabled"}  # else Opus' lead-in moves the picture
+        # else Opus' lead-in moves the picture, and the file has a random number in it
+        return {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}

@@ -16,13 +16,14 @@ from PIL import Image
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.fleet import batch
-from sam2_cog.fleet.batch import DIED, DeviceBroken, left_to_do, run_batch
+from sam2_cog.fleet.batch import DIED, DeviceBroken, run_batch
 from sam2_cog.fleet.manifest import read_manifest
-from sam2_cog.fleet.status import Event, Status
+from sam2_cog.fleet.status import Event, Status, left_to_do
 from sam2_cog.fleet.storage import Results
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
 from tests.clips import encode_image, numbered_frames, write_clip
+from tests.label_studio.file_server import file_server
 
 Rows = list[dict[str, Any]]
 Run = Callable[[Rows], list[Event]]
@@ -113,6 +114,16 @@ def test_a_clip_whose_process_died_is_tried_once_more_and_then_has_failed(run: R
     assert [event.status for event in run(rows[1:2])] == ["done"], "a run that somebody starts anew tries again"
 
 
+def test_the_end_of_who_hands_out_clips_is_no_death_of_a_worker(tmp_path: Path) -> None:
+    with Status(tmp_path / "status.jsonl") as status:
+        for what, attempt, deaths in (("started", 1, 0), ("died", 1, 1), ("started", 2, 1), ("died", 2, 2)):
+            status.add(Event("clip", what, "digest", attempt))
+            assert status.deaths("clip", "digest") == deaths
+            assert status.deaths("clip", "another digest") == status.deaths("other", "digest") == 0
+        status.add(Event("clip", "stopped", "digest", 2))
+        assert status.deaths("clip", "digest") == 0
+
+
 def test_an_error_of_our_own_is_a_failed_clip_and_a_broken_gpu_ends_the_process(
     run: Run, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +182,18 @@ def test_files_beside_the_video_are_fetched_too(run: Run, rows: Rows, tmp_path: 
     assert failed.error.startswith("masks: memory://masks/gone.png cannot be fetched")
 
 
+def test_https_is_fetched_and_a_signature_is_told_nobody(run: Run, rows: Rows, tmp_path: Path) -> None:
+    with file_server() as server:
+        server.files["/clip.mp4?signature=secret"] = (tmp_path / "clip.mp4").read_bytes()
+        found = rows[1] | {"video": f"{server.url}/clip.mp4?signature=secret"}
+        done, gone = run([found, found | {"id": "gone", "video": f"{server.url}/gone.mp4?signature=secret"}])
+        server.breaks_off = True
+        (half,) = run([found | {"id": "half"}])
+    assert (done.status, done.frames, done.output) == ("done", 3, "clip.mp4")
+    assert gone.error.startswith(f"video: {server.url}/gone.mp4 cannot be fetched: the server answers 404")
+    assert half.error.startswith(f"video: {server.url}/clip.mp4 cannot be fetched: ")
+
+
 def test_a_killed_run_loses_the_clip_in_work_alone(rows: Rows, tmp_path: Path) -> None:
     """The command line, SIGKILL in the middle, and the same command again."""
     write_clip(tmp_path / "long.mp4", numbered_frames(250, 64, 48))
@@ -192,3 +215,38 @@ def test_a_killed_run_loses_the_clip_in_work_alone(rows: Rows, tmp_path: Path) -
     events = [json.loads(line) for line in status.read_text().splitlines()]
     done = [(event["id"], event["attempt"]) for event in events if event["status"] == "done"]
     assert done == [("image_0", 1), ("long", 2), ("image_1", 1)]
+
+
+def test_a_killed_run_goes_on_within_the_clip(rows: Rows, tmp_path: Path, demo_model: LoadedModel) -> None:
+    """SIGKILL twice in one clip, which got further each time, and the same command again: the bytes of a single run."""
+    write_clip(tmp_path / "long.mp4", numbered_frames(250, 64, 48))
+    jobs = [{"video": "long.mp4", "click_coordinates": "[30,20]"}, rows[2]]
+    (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in jobs))
+    arguments = ["batch", "jobs.jsonl", "--output", "out", "--model", "demo", "--checkpoint", "0.1"]
+    command = [sys.executable, "-m", "sam2_cog", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    state, seen = tmp_path / "out/.long.mp4.checkpoint/state", b""
+    for _ in range(2):
+        with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
+            end = time.monotonic() + 120
+            while not state.exists() or state.read_bytes() == seen:
+                assert time.monotonic() < end and process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+        seen = state.read_bytes()
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "long.mp4: goes on from its checkpoint" in again.stderr and "done 2, failed 0" in again.stdout
+    segment_video(Request(tmp_path / "long.mp4", "[30,20]"), demo_model, tmp_path / "alone.mp4")
+    assert (tmp_path / "out/long.mp4").read_bytes() == (tmp_path / "alone.mp4").read_bytes()
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {"long.mp4", "image_1.mp4", "status.jsonl"}
+    assert not state.parent.exists()
+
+
+def test_a_death_counts_only_where_the_clip_got_no_further(tmp_path: Path) -> None:
+    with Status(tmp_path / "status.jsonl") as status:
+        status.add(Event("clip", "started", "digest", 1, saved=5))
+        assert status.attempts("clip", "digest", 5) == 1
+        assert status.attempts("clip", "digest", 6) == 0
+    with Status(tmp_path / "status.jsonl") as status:
+        assert status.attempts("clip", "digest", 5) == 1

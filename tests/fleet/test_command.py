@@ -1,11 +1,12 @@
 """`sam2-cog batch` and `estimate` as they are called."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from sam2_cog.__main__ import main
-from tests.clips import numbered_frames, write_clip
+from tests.clips import numbered_frames, set_rotation, write_clip
 
 
 @pytest.fixture
@@ -60,3 +61,43 @@ def test_a_cost_is_read_off_the_headers(manifest: Path, capsys: pytest.CaptureFi
     assert lines[0] == ["clips", "2"] and lines[1] == ["frames", "6"] and lines[2] == ["object", "frames", "9"]
     assert lines[4] == ["price", f"{3 / 10 + 3 / 10 * 1.25:.2f}"]
     assert "gone.mp4 does not exist" in " ".join(lines[5])
+
+
+def test_objects_in_files_cost_too_and_a_turned_clip_is_as_high_as_it_is_shown(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_rotation(write_clip(tmp_path / "turned.mp4", numbered_frames(3, 64, 48)), 90)
+    (tmp_path / "boxes.csv").write_text("frame,name,x0,y0,x1,y1\n0,dog,5,5,40,60\n2,cat,5,5,40,60\n")
+    manifest.write_text("video,boxes\nturned.mp4,boxes.csv\n")
+    assert main(["estimate", str(manifest), "--price-per-hour", "1", "--fps", "10"]) == 0
+    assert "object frames 6" in capsys.readouterr().out
+
+
+def test_workers_are_those_of_ray(
+    manifest: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["batch", str(manifest), "--output", "out", "--workers", "2"]
+    assert main(arguments) == 2
+    assert "--workers needs --ray" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+    assert main([*arguments, "--ray"]) == 2
+    assert "pip install 'sam2-cog[ray]'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments[:-1], "0"])
+    assert "is not a whole number from 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "seconds", "sentence"),
+    [
+        ("out", "0", "checkpoint: 0 is not allowed, it must be a number of seconds from 0.1 to 86400"),
+        ("memory://bucket/out", "60", "checkpoint: it is kept beside the results, which must be in a folder, but "),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_is_refused(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str, seconds: str, sentence: str
+) -> None:
+    place = output if "://" in output else str(tmp_path / output)
+    assert main(["batch", str(manifest), "--output", place, "--checkpoint", seconds]) == 2
+    assert capsys.readouterr().err.startswith(f"sam2-cog: {sentence}")
+    assert not (tmp_path / "out").exists()

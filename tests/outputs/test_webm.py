@@ -62,3 +62,9 @@ def test_quality_sets_the_size(tmp_path: Path) -> None:
         for quality in (1, 80, 100)
     ]
     assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_the_same_frames_are_the_same_bytes(tmp_path: Path) -> None:
+    info = probe(write_clip(tmp_path / "s.mkv", numbered_frames(3, 96, 64), **LOSSLESS, audio_seconds=0.1))
+    one, other = (write(spec_for(info, tmp_path / f"{name}.webm"), "webm").read_bytes() for name in "ab")
+    assert one == other
