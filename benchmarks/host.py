@@ -58,7 +58,7 @@ class NullTracker:
         self._packed = [[ObjectMask.of(mask) for mask in masks] for masks in self.planes]
 
     def track(
-        self, clip: WatchedClip, objects: Sequence[ObjectPrompts], propagation: str, *, soft: bool
+        self, clip: WatchedClip, objects: Sequence[ObjectPrompts], propagation: str, **options: object
     ) -> Generator[tuple[Frame, FrameMasks], None, None]:
         """Every frame with its masks, which remember nothing of earlier frames (areas and boxes are kept in them)."""
         ones = np.ones(len(objects), np.float32)
