@@ -54,7 +54,10 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--formats", nargs="+", default=list(OUTPUTS))
+    parser.add_argument("--quick", action="store_true", help="8 frames, one object, once: whether it runs at all")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.objects, arguments.frames, arguments.repeats = [1], 8, 1
     cv2.setNumThreads(1)
     clips = [_clip(arguments.frames, count) for count in arguments.objects]
     columns = "".join(f"  {count:>4} obj." for count in arguments.objects)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from sam2_cog.box_files import read_boxes
@@ -18,7 +19,7 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks
-from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
+from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, probe, read_frames
 from sam2_cog.outputs import REPORTS, STANDARD_OUTPUT, Output, OutputSpec, output_for, suffix_of
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.overlap import WriteBehind, read_ahead
@@ -71,6 +72,9 @@ def segment_video(
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
+    Where a video turns out not to have the frames that its packets promise, its frames are counted one by one, and all
+    begins anew.
+
     model: a loaded one, or what loads it; that is called when the request has turned out to fit the video.
     path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
         "-" is the standard output, for `jsonl` alone: each line is written when its frame is tracked.
@@ -92,15 +96,20 @@ def segment_video(
         _check_report(request, Path(path), report)
     if checkpoint is not None:
         check_checkpoint(checkpoint, Path(path))
+    begin, load = time.perf_counter(), cache(lambda: model if isinstance(model, LoadedModel) else model())
     try:
-        return _segment(request, model, Path(path), progress or LogProgress(), info, report, checkpoint)
+        return _segment(request, load, Path(path), progress or LogProgress(), info, report, checkpoint)
+    except BrokenPromise as broken:
+        logger.warning("%s: this is done now", broken)
+        result = _segment(request, load, Path(path), progress or LogProgress(), None, report, checkpoint)
+        return replace(result, seconds=time.perf_counter() - begin)
     finally:
         give_back_freed_memory()
 
 
 def _segment(
     request: Request,
-    model: LoadedModel | Callable[[], LoadedModel],
+    model: Callable[[], LoadedModel],
     path: Path,
     progress: Progress,
     info: VideoInfo | None,
@@ -108,15 +117,16 @@ def _segment(
     seconds: float | None,
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
-    info = info or probe(request.video, request.frame_rate)
+    # what has been written to the standard output cannot be begun anew
+    info = info or probe(request.video, request.frame_rate, certain=path == STANDARD_OUTPUT)
     objects = objects_of(request, info)
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
     probe_seconds = time.perf_counter() - begin
-    loaded = model if isinstance(model, LoadedModel) else model()
+    loaded = model()
     spec = output_spec(request, info, objects, loaded.name, path)
-    with open_checkpoint(seconds, path, request, loaded) if seconds else nullcontext() as checkpoint:
+    with open_checkpoint(seconds, path, request, loaded, info) if seconds else nullcontext() as checkpoint:
         step = checkpoint.state.step if checkpoint and checkpoint.state else 0
         clip = WatchedClip(info, _frames_to_read(request, info, objects, step), progress, deadline)
         tracked = Tracker(loaded).track(

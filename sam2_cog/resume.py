@@ -13,6 +13,7 @@ from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.run_checkpoint import STATE, SUFFIX, RunCheckpoint
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.media.ffmpeg_run import version
+from sam2_cog.media.video import VideoInfo
 from sam2_cog.request import LONGEST_NAME, Request
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 86_400.0
@@ -37,9 +38,14 @@ def check_checkpoint(seconds: float, output: Path) -> None:
         )
 
 
-def open_checkpoint(seconds: float, output: Path, request: Request, model: LoadedModel) -> RunCheckpoint:
+def open_checkpoint(
+    seconds: float, output: Path, request: Request, model: LoadedModel, info: VideoInfo
+) -> RunCheckpoint:
     """The checkpoint of a request, not yet entered; the video is read once for it."""
-    return RunCheckpoint(folder_beside(output), seconds, _belongs_to(request, model), model.device)
+    counted = f"{info.frame_count}{' promised' if info.promised else ''}"  # a promise that breaks leaves nothing behind
+    return RunCheckpoint(
+        folder_beside(output), seconds, {**_belongs_to(request, model), "count of frames": counted}, model.device
+    )
 
 
 def folder_beside(output: Path) -> Path:

@@ -2,8 +2,8 @@
 
 PyTorch's FakeTensorMode runs every operation for its shapes, types and devices alone. It raises where tensors of the
 host and of the device meet, and where the host asks for a value of the device, for which it would wait on a GPU. Here
-it raises where the factors of a product have different types, too. What it cannot see: an index tensor on the host,
-which PyTorch allows.
+it raises where the factors of a product have different types, too; and where a step of tracking makes a tensor on the
+host, which would have to be copied to the device or was copied from there: results leave by `on_its_way` alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from sam2_cog.engine import logits, pillow_bicubic, tracker
 from sam2_cog.engine import model as engine_model
-from sam2_cog.engine import pillow_bicubic, tracker
 from sam2_cog.engine.model import LoadedModel, build_network, cast_products, place_network
 
-_real_tensor, _real_numpy, _real_autocast = torch.tensor, Tensor.numpy, torch.autocast.__init__
+_real_numpy, _real_autocast = Tensor.numpy, torch.autocast.__init__
 
 
 @contextmanager
@@ -32,7 +32,6 @@ def fake_cuda_model(name: str) -> Iterator[LoadedModel]:
     cast_products(network)  # fake weights cannot be cast a second time
     with ExitStack() as stack:
         for target, attribute, fake in (
-            (torch, "tensor", _tensor_that_is_not_pinned),
             (Tensor, "numpy", _numpy_of_the_host_alone),
             (Tensor, "pin_memory", lambda tensor: tensor),
             (tracker, "ThreadPoolExecutor", _OneThread),
@@ -40,11 +39,18 @@ def fake_cuda_model(name: str) -> Iterator[LoadedModel]:
             (torch.nn.functional, "scaled_dot_product_attention", _flash_attention),
             (LoadedModel, "autocast", _autocast_without_inference_mode),
             (engine_model, "cast_products", lambda network: None),
+            (logits, "on_its_way", _on_its_way),
+            (tracker, "on_its_way", _on_its_way),
         ):
             stack.enter_context(patch.object(target, attribute, fake))
-        stack.callback(pillow_bicubic._device_weights.cache_clear)  # no fake weights for those who come after
+        for cache in (pillow_bicubic._taps, logits._numbered):
+            stack.callback(cache.cache_clear)  # no fake values for those who come after
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         stack.enter_context(_OneTypeInProducts())
+        stack.enter_context(watch := _AllOnTheDevice())
+        stack.enter_context(patch.object(tracker.Run, "_track", watch.watching(tracker.Run._track, True)))
+        # what a user clicks comes from the host
+        stack.enter_context(patch.object(tracker.Run, "_corrected", watch.watching(tracker.Run._corrected, False)))
         yield place_network(name, network, "cuda")
 
 
@@ -78,8 +84,34 @@ class _OneTypeInProducts(TorchDispatchMode):
         return operation(*arguments, **(options or {}))
 
 
-def _tensor_that_is_not_pinned(*arguments: Any, pin_memory: bool = False, **options: Any) -> Tensor:
-    return _real_tensor(*arguments, **options)
+class _AllOnTheDevice(TorchDispatchMode):
+    """Raises where a step of tracking makes a tensor on the host, but for the scalars that are a kernel's arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watches = False
+
+    def __torch_dispatch__(self, operation: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        found = operation(*arguments, **(options or {}))
+        if self._watches and operation._overloadpacket is not torch.ops.aten.scalar_tensor:
+            for tensor in found if isinstance(found, tuple | list) else (found,):
+                assert not (isinstance(tensor, Tensor) and tensor.device.type == "cpu"), f"{operation} on the host"
+        return found
+
+    def watching(self, function: Callable[..., Any], watches: bool) -> Callable[..., Any]:
+        """The function, with or without this check while it runs."""
+
+        def run(*arguments: Any, **options: Any) -> Any:
+            with patch.object(self, "_watches", watches):
+                return function(*arguments, **options)
+
+        return run
+
+
+def _on_its_way(tensor: Tensor) -> Callable[[], np.ndarray]:
+    """The one way to the host, without a wait until the array is asked for."""
+    assert tensor.device.type == "cuda"
+    return lambda: np.zeros(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
 
 def _numpy_of_the_host_alone(tensor: Tensor, *arguments: Any, **options: Any) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Random tracking jobs, and how far our masks are from the official ones in each."""
 
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from unittest.mock import patch
 
@@ -162,7 +162,7 @@ def our_logits(model: LoadedModel, scenario: Scenario) -> tuple[dict[int, np.nda
     seen: list[Tensor] = []
     real = tracker.cut
 
-    def record(logits: Tensor, height: int, width: int) -> tuple[ObjectMask, ...]:
+    def record(logits: Tensor, height: int, width: int) -> Callable[[], tuple[ObjectMask, ...]]:
         seen.append(F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)[:, 0])
         return real(logits, height, width)
 

@@ -390,6 +390,33 @@ def test_what_the_video_lost_is_in_the_result_and_the_manifest(run: Run, tmp_pat
         assert json.loads(entries(result.path)["manifest.json"])["notes"][0] == result.notes[0]
 
 
+@pytest.mark.parametrize("checkpoint", [None, 0.1])
+def test_a_clip_that_breaks_its_promise_is_begun_anew(
+    demo_model: LoadedModel, tmp_path: Path, checkpoint: float | None
+) -> None:
+    fast = ("-qp", "0", "-g", "8", "-movflags", "+faststart")
+    clip = write_clip(tmp_path / "a.mp4", numbered_frames(24, 96, 64), options=fast)
+    data = bytearray(clip.read_bytes())
+    data[-200:-100] = bytes(100)  # one of the last pictures
+    clip.write_bytes(data)
+    assert probe(clip).promised
+    loaded, seen = [], []
+
+    def load() -> LoadedModel:
+        loaded.append(1)
+        return demo_model
+
+    request = Request(clip, "[30,40]", click_frames="2")
+    told: dict[str, Any] = {"progress": lambda done, total: seen.append((done, total)), "checkpoint": checkpoint}
+    result = segment_video(request, load, tmp_path / "b.mp4", **told)
+    decoded = probe(clip)
+    assert not decoded.promised and decoded.notes[0].startswith("video: a.mp4 is damaged, ")
+    assert result.frames == decoded.frame_count == probe(tmp_path / "b.mp4").frame_count
+    assert decoded.notes[0] in result.notes and len(loaded) == 1
+    assert seen[-1] == (decoded.frame_count + 4, decoded.frame_count + 4) and seen.count(seen[0]) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+
+
 # A checkpoint beside the result. Real processes and real kills are in test_main.py.
 
 

@@ -81,7 +81,7 @@ def _operations(device: torch.device, *, quick: bool) -> Iterator[str]:
     yield _against_the_host("hole filling", logits.fill_holes, _noise(chance, target // 4), device)
     for height, width in sizes:
         expected_masks, found_masks = (
-            [mask.full() for mask in logits.cut(_noise(chance, target // 4, seed=1).to(where), height, width)]
+            [mask.full() for mask in logits.cut(_noise(chance, target // 4, seed=1).to(where), height, width)()]
             for where in ("cpu", device)
         )
         wrong = sum(int((one != other).sum()) for one, other in zip(expected_masks, found_masks, strict=True))

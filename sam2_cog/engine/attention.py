@@ -32,17 +32,15 @@ def attend(
 
 
 def _self_attention(module: Any, x: Tensor) -> Tensor:
-    rotation = _rotation(module, x)
-    query, key = (_rotate(projection(x), rotation) for projection in (module.q_proj, module.k_proj))
+    query, key = (_rotate(projection(x), module.freqs_cis) for projection in (module.q_proj, module.k_proj))
     return _attention(module, query, key, module.v_proj(x))
 
 
 def _cross_attention(module: Any, x: Tensor, key: Tensor, value: Tensor, pointer_tokens: int) -> Tensor:
-    rotation = _rotation(module, x)
-    query = _rotate(module.q_proj(x), rotation)
+    query = _rotate(module.q_proj(x), module.freqs_cis)
     key = module.k_proj(key)
     # pointers have no place in the frame, so only the maps' keys are rotated
-    _rotate(key[:, : key.shape[1] - pointer_tokens], rotation)
+    _rotate(key[:, : key.shape[1] - pointer_tokens], module.freqs_cis)
     return _attention(module, query.expand(len(key), -1, -1), key, module.v_proj(value))
 
 
@@ -52,17 +50,8 @@ def _attention(module: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor
     return module.out_proj(fused)
 
 
-def _rotation(module: Any, x: Tensor) -> Tensor:
-    """Rotary factors of a square frame of tokens, (tokens, C / 2) complex64, kept on the module as SAM 2 does."""
-    tokens = x.shape[1]
-    if module.freqs_cis.shape[0] != tokens or module.freqs_cis.device != x.device:
-        side = round(tokens**0.5)
-        module.freqs_cis = module.compute_cis(end_x=side, end_y=side).to(x.device)
-    return module.freqs_cis
-
-
 def _rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate each map of tokens in place; x: (B, maps * tokens, C) with tokens = len(rotation)."""
+    """Rotate each map of tokens in place; x: (B, maps * tokens, C), rotation: (tokens, C / 2) complex64."""
     precise = x.float()
     pairs = torch.view_as_complex(precise.unflatten(1, (-1, len(rotation))).unflatten(3, (-1, 2)))
     pairs *= rotation

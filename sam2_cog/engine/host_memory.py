@@ -1,7 +1,12 @@
-"""How the C library hands out memory of the host while a network runs on the CPU."""
+"""Memory of the host: what the C library keeps while a network runs on the CPU, and what a GPU copies results to."""
 
 import ctypes
 import platform
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # mallopt(3); of the first, -1 says never
 
@@ -22,6 +27,26 @@ def give_back_freed_memory() -> None:
     """Hand what is free back to the system, between two requests: else a large one would keep its peak for good."""
     if _has_glibc():
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def on_its_way(tensor: Tensor) -> Callable[[], np.ndarray]:
+    """Begin to copy a tensor to the host, behind what the GPU has been told so far.
+
+    What is returned waits for that copy alone and gives the array. On a CPU the array shares the tensor's memory.
+    """
+    if tensor.device.type != "cuda":
+        array: np.ndarray = tensor.cpu().numpy()
+        return lambda: array
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)  # else the copy would hold the host up
+    host.copy_(tensor, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def wait() -> np.ndarray:
+        arrived.synchronize()
+        return host.numpy()
+
+    return wait
 
 
 def _has_glibc() -> bool:

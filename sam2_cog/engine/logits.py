@@ -1,6 +1,7 @@
 """Mask logits -> masks, on the device: small holes filled, scaled to the video, cut, packed for the way to the host."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sam2_cog.engine.host_memory import on_its_way
 from sam2_cog.masks import ObjectMask
 
 HOLE_AREA = 8
@@ -56,8 +58,7 @@ def _found_by_pooling(region: Tensor, max_area: int) -> Tensor:
     """
     count, _, height, width = region.shape
     pixels = height * width
-    numbers = torch.arange(1, pixels + 1, device=region.device, dtype=torch.float32).view(1, 1, height, width)
-    labels = numbers * region
+    labels = _numbered(height, width, region.device) * region
     for _ in range(max_area):
         labels = F.max_pool2d(labels, 3, 1, 1) * region
     changing = (F.max_pool2d(labels, 3, 1, 1) * region) != labels
@@ -68,27 +69,39 @@ def _found_by_pooling(region: Tensor, max_area: int) -> Tensor:
     return region & (area.gather(1, index).view_as(labels) <= max_area)
 
 
-def cut(logits: Tensor, height: int, width: int) -> tuple[ObjectMask, ...]:
-    """Logits (N, 1, h, w) float32 -> N masks of height x width pixels on the host, set where positive when scaled."""
+@lru_cache(maxsize=2)
+def _numbered(height: int, width: int, device: torch.device) -> Tensor:
+    """Every pixel's number, from 1: (1, 1, height, width) float32."""
+    return torch.arange(1, height * width + 1, device=device, dtype=torch.float32).view(1, 1, height, width)
+
+
+Masks = tuple[ObjectMask, ...]
+
+
+def cut(logits: Tensor, height: int, width: int) -> Callable[[], Masks]:
+    """Logits (N, 1, h, w) float32 -> N masks of height x width pixels on the host, set where positive when scaled.
+
+    What is returned gives them. A GPU has been told all of it by then, and only that call waits for it.
+    """
     at_once = max(1, _PIXELS_AT_ONCE // (height * width))
-    return tuple(mask for chunk in logits.split(at_once) for mask in _cut_chunk(chunk, height, width))
+    parts = [_cut_chunk(chunk, height, width) for chunk in logits.split(at_once)]
+    return lambda: tuple(mask for part in parts for mask in part())
 
 
-def _cut_chunk(logits: Tensor, height: int, width: int) -> Iterator[ObjectMask]:
+def _cut_chunk(logits: Tensor, height: int, width: int) -> Callable[[], Masks]:
     if logits.shape[-2:] != (height, width):
         logits = F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
     if logits.device.type == "cpu":
-        for plane in logits[:, 0].numpy():
-            yield ObjectMask.of(plane > 0)  # numpy compares several times as fast as torch
-        return
-    # eight pixels a byte on the way over the bus
-    packed = torch.stack([_pack(plane.flatten()) for plane in logits[:, 0] > 0]).cpu().numpy()
-    for bits in packed:
-        yield ObjectMask.of(np.unpackbits(bits, count=height * width).view(bool).reshape(height, width))
+        masks = tuple(ObjectMask.of(plane > 0) for plane in logits[:, 0].numpy())  # faster than torch compares
+        return lambda: masks
+    packed = on_its_way(_pack((logits[:, 0] > 0).flatten(1)))  # eight pixels a byte on the way over the bus
+    return lambda: tuple(
+        ObjectMask.of(np.unpackbits(bits, count=height * width).view(bool).reshape(height, width)) for bits in packed()
+    )
 
 
 def _pack(flags: Tensor) -> Tensor:
-    """(N,) bool -> (ceil(N / 8),) uint8, the first flag in the highest bit, as `numpy.packbits` does."""
-    padded = F.pad(flags.to(torch.uint8), (0, -len(flags) % 8)).view(-1, 8)
+    """(N, P) bool -> (N, ceil(P / 8)) uint8, the first flag in the highest bit, as `numpy.packbits` does."""
+    padded = F.pad(flags.to(torch.uint8), (0, -flags.shape[1] % 8)).unflatten(1, (-1, 8))
     places = torch.arange(7, -1, -1, dtype=torch.uint8, device=flags.device)
-    return (padded << places).sum(1, dtype=torch.uint8)
+    return (padded << places).sum(2, dtype=torch.uint8)

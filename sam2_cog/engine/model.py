@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from sam2.modeling.sam.transformer import RoPEAttention
 from sam2.modeling.sam2_base import SAM2Base
 from torch.overrides import TorchFunctionMode
 
@@ -107,6 +108,9 @@ def place_network(name: str, network: SAM2Base, device: str | torch.device | Non
     if target.type != "cuda" and name != "demo":
         logger.warning("%s: running on the CPU in float32, which is slow: seconds for each frame and object", name)
     network = network.to(target).eval().requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, RoPEAttention):  # it is no buffer of theirs, so it stays where it was made
+            module.freqs_cis = module.freqs_cis.to(network.no_mem_embed.device)
     trunk = network.image_encoder.trunk
     # it depends on the weights and the size alone, yet SAM 2 makes it anew for every frame: some percent of the time
     trunk._get_pos_embed = cache(partial(type(trunk)._get_pos_embed, trunk))

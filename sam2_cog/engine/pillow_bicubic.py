@@ -23,26 +23,25 @@ def resize(images: Tensor, size: int) -> Tensor:
     height, width = images.shape[1:3]
     columns_first = height - size > max(0, 2 * (width - size))
     for axis, length in ((1, height), (2, width)) if columns_first else ((2, width), (1, height)):
-        images = _filtered(images, axis, *_device_weights(length, size, images.device))
+        images = _filtered(images, axis, *_taps(length, size, images.device))
     return images
 
 
-def _filtered(images: Tensor, axis: int, first: Tensor, weights: Tensor) -> Tensor:
-    """Filter along one axis; first (size,) is where each output's pixels begin, weights (taps, size) int32."""
-    last = images.shape[axis] - 1
+def _filtered(images: Tensor, axis: int, pixels: Tensor, weights: Tensor) -> Tensor:
+    """Filter along one axis; pixels (taps, size) int64 are what each output is a sum of, weights (taps, size) int32."""
     shape = [1, 1, 1, 1]
     shape[axis] = -1
     total = torch.full((), 1 << (_PRECISION_BITS - 1), dtype=torch.int32, device=images.device)
-    for tap, weight in enumerate(weights):
-        pixels = images.index_select(axis, (first + tap).clamp(max=last)).to(torch.int32)
-        total = total + pixels * weight.view(shape)
+    for tap, weight in zip(pixels, weights, strict=True):
+        total = total + images.index_select(axis, tap).to(torch.int32) * weight.view(shape)
     return (total >> _PRECISION_BITS).clamp(0, 255).to(torch.uint8)
 
 
 @lru_cache(maxsize=8)
-def _device_weights(length: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _taps(length: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     first, weights = _weights(length, size)
-    return torch.from_numpy(first).to(device), torch.from_numpy(weights).to(device)
+    pixels = np.minimum(first + np.arange(len(weights))[:, None], length - 1)
+    return torch.from_numpy(pixels).to(device), torch.from_numpy(weights).to(device)
 
 
 def _weights(length: int, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -71,6 +71,7 @@ class Steps:
         self.image_size: int = network.image_size
         self.grid = self.image_size // 16
         self.device = network.no_mem_embed.device
+        self._numbers = torch.arange(256, device=self.device)
 
     def prepare(self, image: np.ndarray) -> Tensor:
         """A frame (H, W, 3) uint8 RGB in the network's size, (S, S, 3) uint8 on the device; may run in any thread."""
@@ -207,8 +208,10 @@ class Steps:
         if not distances:
             return []
         network = self.network
-        # pinned, so that the host need not wait for the GPU
-        frames = torch.tensor(distances, pin_memory=self.device.type == "cuda").to(self.device, non_blocking=True)
+        if max(distances) >= len(self._numbers):
+            self._numbers = torch.arange(2 * max(distances), device=self.device)
+        # numbers that are on the device already, so that nothing has to come from the host
+        frames = torch.cat([self._numbers[distance : distance + 1] for distance in distances])
         sines = get_1d_sine_pe(frames / scale, dim=network.hidden_dim)
         return [network.obj_ptr_tpos_proj(sines).repeat_interleave(network.hidden_dim // network.mem_dim, dim=0)]
 

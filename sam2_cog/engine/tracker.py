@@ -5,7 +5,7 @@ The masks are those of the official `SAM2VideoPredictor` with `add_all_frames_to
 """
 
 from collections import defaultdict, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sam2_cog.engine.host_memory import on_its_way
 from sam2_cog.engine.logits import cut, fill_holes
 from sam2_cog.engine.mask_store import MaskStore
 from sam2_cog.engine.model import LoadedModel
@@ -34,6 +35,9 @@ BACKWARD_WINDOW = 32
 
 _FRAMES_PER_ENCODING = {"cuda": 4, "cpu": 1}
 """How many frames the image encoder takes at once; on a CPU a batch is no faster and delays the first mask."""
+
+_FRAMES_BEHIND = {"cuda": 1, "cpu": 0}
+"""How many frames are launched before the masks of one are waited for, so that a GPU has work meanwhile."""
 
 RESIZING_THREADS = 4
 """A 1080p frame takes a core up to 40 ms to resize to 1024 pixels, longer than a GPU tracks it: it is done beside."""
@@ -78,7 +82,10 @@ class Tracker:
         with ThreadPoolExecutor(RESIZING_THREADS) as resizers, MaskStore() as earlier:
             passes = Passes.of(objects, clip.frame_count, propagation)
             state, known = (checkpoint.state, checkpoint.found()) if checkpoint else (None, iter(()))
-            run = Run(self._model, clip, objects, passes, resizers, state, soft=soft, checkpoint=checkpoint)
+            behind = _FRAMES_BEHIND.get(self._model.device.type, 0)
+            run = Run(
+                self._model, clip, objects, passes, resizers, state, soft=soft, checkpoint=checkpoint, behind=behind
+            )
             if state is None:
                 run.condition()
             for masks in chain(islice(known, passes.turn), run.backward()):
@@ -142,10 +149,12 @@ class Run:
         *,
         soft: bool = False,
         checkpoint: RunCheckpoint | None = None,
+        behind: int = 0,
     ) -> None:
         """passes: those of all objects of the clip, of which `objects` may be a part.
         state: what an earlier run of the same objects and passes knew, which goes over to this one; without it,
-        `condition` comes first. checkpoint: told each step.
+        `condition` comes first. checkpoint: told each step. behind: by how many steps the masks that are handed out
+        may lag behind `state`.
         """
         self._model = model
         self._clip = clip
@@ -153,6 +162,7 @@ class Run:
         self._resizers = resizers
         self._soft = soft
         self._checkpoint = checkpoint
+        self._behind = behind
         self._steps = model.steps
         state = state or RunState(0, tuple(new_memory(model, clip) for _ in objects))
         self._step = state.step
@@ -178,7 +188,8 @@ class Run:
         """Masks of a frame that the state's step visits, or on which every object has a prompt. Ends the run."""
         with self._model.autocast():
             self._condition(index, features)
-            return self._track(index, features, reverse=reverse)
+            masks = self._track(index, features, reverse=reverse)
+        return masks()
 
     def rest(self) -> Generator[FrameMasks, None, None]:
         """Masks of every step that is left; the start of both passes comes twice, and the second time counts."""
@@ -224,6 +235,7 @@ class Run:
 
     def _pass(self, images: Iterator[tuple[int, Tensor]], *, reverse: bool) -> Iterator[FrameMasks]:
         """Track through (frame index, resized image) pairs in the order of the pass; a few are encoded at once."""
+        launched: deque[tuple[Callable[[], FrameMasks], RunState | None]] = deque()
         while chunk := list(islice(images, self._at_once)):
             with self._model.autocast():
                 features = self._encode(chunk)
@@ -231,9 +243,20 @@ class Run:
                 with self._model.autocast():
                     masks = self._track(index, features.get(index), reverse=reverse)
                 self._step += 1
-                if self._checkpoint:  # who goes on between two chunks encodes the frames in the same ones
-                    self._checkpoint.add(masks, self.state.copy() if index == chunk[-1][0] else None)
-                yield masks
+                # who goes on between two chunks encodes the frames in the same ones
+                going_on = self.state.copy() if self._checkpoint and index == chunk[-1][0] else None
+                launched.append((masks, going_on))
+                if len(launched) > self._behind:
+                    yield self._arrived(*launched.popleft())
+        for masks, going_on in launched:
+            yield self._arrived(masks, going_on)
+
+    def _arrived(self, masks: Callable[[], FrameMasks], going_on: RunState | None) -> FrameMasks:
+        """Wait for the masks of a step, and note them with the state after it."""
+        found = masks()
+        if self._checkpoint:
+            self._checkpoint.add(found, going_on)
+        return found
 
     def _encode(self, chunk: Sequence[tuple[int, Tensor]]) -> dict[int, Features]:
         """Features of the frames on which any object is still to be tracked."""
@@ -245,8 +268,11 @@ class Run:
         indices, images = zip(*needed, strict=True)
         return dict(zip(indices, self._steps.encode_frames(images), strict=True))
 
-    def _track(self, index: int, features: Features | None, *, reverse: bool) -> FrameMasks:
-        """Masks of all objects on one frame; what later frames read of it is remembered, the rest forgotten."""
+    def _track(self, index: int, features: Features | None, *, reverse: bool) -> Callable[[], FrameMasks]:
+        """Masks of all objects on one frame; what later frames read of it is remembered, the rest forgotten.
+
+        Nothing here waits for a GPU; what is returned does, and gives the masks.
+        """
         found: dict[int, _Found] = {}
         for group in self._groups(index, reverse=reverse):
             assert features is not None, "a frame with an object to track is always encoded"
@@ -257,17 +283,18 @@ class Run:
                 found[number] = _Found(output.logits, output.iou, output.presence)
         return self._frame_masks(index, [found[number] for number in range(len(self._targets))])
 
-    def _frame_masks(self, index: int, found: Sequence[_Found]) -> FrameMasks:
+    def _frame_masks(self, index: int, found: Sequence[_Found]) -> Callable[[], FrameMasks]:
         logits = torch.stack([one.logits for one in found])
         scores, presence = torch.stack([one.iou for one in found]), torch.cat([one.presence for one in found])
-        estimates = torch.stack((scores.float(), presence.float())).cpu().numpy()
-        return FrameMasks(
-            index,
-            cut(logits, self._clip.height, self._clip.width),
-            estimates[0],
-            estimates[1],
-            logits[:, 0].half().cpu().numpy() if self._soft else None,
-        )
+        masks = cut(logits, self._clip.height, self._clip.width)
+        estimates = on_its_way(torch.stack((scores.float(), presence.float())))
+        soft = on_its_way(logits[:, 0].half()) if self._soft else None
+
+        def finished() -> FrameMasks:
+            score_of_each, presence_of_each = estimates()
+            return FrameMasks(index, masks(), score_of_each, presence_of_each, soft() if soft else None)
+
+        return finished
 
     def _groups(self, index: int, *, reverse: bool) -> Iterator[list[tuple[int, Recall]]]:
         """Objects to track on a frame, as (number, what it reads), in batches that read equally much."""

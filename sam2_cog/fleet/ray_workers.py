@@ -30,7 +30,7 @@ os.environ |= {  # read when Ray is imported or started, here and in its workers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayError, RayTaskError
 
 logger = logging.getLogger(__name__)
 
@@ -155,15 +155,18 @@ class _Fleet:
         except ActorUnavailableError:  # next it is said to be dead, or it answers
             time.sleep(1)
             self._calls[seat.worker.ping.remote()] = seat
-        except RayActorError as error:
-            self._died(seat, error.preempted or _LOST in str(error), str(error))
         except RayTaskError as error:
             self._idle.append(seat)
             raise error.cause from None
+        except OutOfMemoryError as error:  # Ray itself ends a worker before the kernel ends anything
+            self._died(seat, False, "was ended: its machine has no memory left", error)
+        except RayError as error:
+            lost = getattr(error, "preempted", False) or _LOST in str(error)
+            self._died(seat, lost, "went with its machine" if lost else "died", error)
         else:
             if event is None and seat.job is not None:  # it lives, but what it had to say of its job was lost
                 ray.kill(seat.worker)
-                self._died(seat, True, "the connection to it was lost")
+                self._died(seat, True, "could not be reached for a while")
                 return
             self._failed_starts = 0
             if event is not None:
@@ -171,18 +174,19 @@ class _Fleet:
             seat.job = None
             self._idle.append(seat)
 
-    def _died(self, seat: _Seat, lost: bool, reason: str) -> None:
-        """Its jobs come next; a machine that went does not count against the one in work."""
+    def _died(self, seat: _Seat, lost: bool, how: str, error: RayError | None = None) -> None:
+        """Its jobs come next; a machine that went (`lost`) does not count against the one in work."""
         if seat.following is not None:
             self._queue.appendleft(seat.following)
         if seat.job is not None:
-            logger.warning("%s: its worker %s", seat.job.name, "went with its machine" if lost else "died")
+            logger.warning("%s: its worker %s", seat.job.name, how)
             self._add("stopped" if lost else "died", seat.job)
             self._queue.appendleft(seat.job)
         elif not lost:
             self._failed_starts += 1
             if self._failed_starts >= MOST_FAILED_STARTS:
-                raise OSError(f"workers die while they start: {reason.splitlines()[-1][:300]}")
+                reason = (str(error).splitlines() or [""])[-1][:300]
+                raise OSError(f"{MOST_FAILED_STARTS} workers could not start, the last one {how}: {reason}")
 
     def _ended(self, event: Event) -> None:
         self._status.add(event)

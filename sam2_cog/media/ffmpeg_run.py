@@ -15,7 +15,7 @@ import select
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -75,7 +75,7 @@ def ffprobe(*options: str, source: str = SOURCE) -> list[str]:
 @lru_cache(maxsize=1)
 def passthrough() -> dict[str, str]:
     """The output option that neither drops nor doubles a frame: `fps_mode` since ffmpeg 5.1, `vsync` until ffmpeg 8."""
-    silent = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    silent: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = start(["ffmpeg", "-h", "long"], stdout=subprocess.PIPE, **silent)
     text = process.communicate()[0]
     return {"fps_mode" if b"-fps_mode" in text else "vsync": "passthrough"}
@@ -89,8 +89,10 @@ def muxer_version() -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
+def start(command: list[str], *, on_gpu: bool = False, **streams: Any) -> "subprocess.Popen[bytes]":
     """Start ffmpeg or ffprobe within the limits; `streams` are those of `subprocess.Popen`.
+
+    on_gpu: its address space is not bounded, because CUDA reserves as much of it as the machine has memory.
 
     Raises:
         FileNotFoundError: the program is not installed.
@@ -99,7 +101,8 @@ def start(command: list[str], **streams: Any) -> "subprocess.Popen[bytes]":
     if hasattr(resource, "prlimit"):  # Linux; set from outside, because a fork of a process with threads runs no Python
         seconds = limits.SECONDS.value * (os.cpu_count() or 1)
         with suppress(ProcessLookupError, PermissionError):
-            resource.prlimit(process.pid, resource.RLIMIT_AS, (limits.FFMPEG_BYTES.value,) * 2)
+            if not on_gpu:
+                resource.prlimit(process.pid, resource.RLIMIT_AS, (limits.FFMPEG_BYTES.value,) * 2)
             resource.prlimit(process.pid, resource.RLIMIT_CPU, (seconds, seconds + 5))
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (_OPEN_FILES,) * 2)
     if hasattr(fcntl, "F_SETPIPE_SZ"):
@@ -129,15 +132,18 @@ def version() -> str | None:
 
 
 @contextmanager
-def running(command: list[str], path: Path) -> Iterator[tuple[Any, IO[bytes]]]:
+def running(command: list[str], path: Path, inherited: Sequence[int] = ()) -> Iterator[tuple[Any, IO[bytes]]]:
     """A process with `path` as its standard input, and a file of its error messages; killed and reaped on the way out.
+
+    inherited: descriptors that it has, too.
 
     Raises:
         UnreadableVideo: the program is not installed; while its output is read: it stood still, or was killed.
     """
     with path.open("rb") as source, message_file() as errors:
         try:
-            process = start(command, stdin=source, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
+            streams: dict[str, Any] = {"stdin": source, "stdout": subprocess.PIPE, "stderr": errors}
+            process = start(command, bufsize=0, pass_fds=inherited, **streams)
         except FileNotFoundError:
             raise unreadable(path, f"cannot be read, because the program {command[0]} is not installed") from None
         with process:
@@ -207,6 +213,11 @@ def end(process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
         raise OSError(_stood_still(process)) from None
     if process.returncode != 0:
         raise OSError(_killed_by(process) or f"ffmpeg stopped{reason(errors)}")
+
+
+def has_complained(errors: IO[bytes]) -> bool:
+    """Whether a process that still runs has said anything by now."""
+    return os.pread(errors.fileno(), 1, 0) not in (b"", b"\0")
 
 
 def reason(errors: IO[bytes]) -> str:

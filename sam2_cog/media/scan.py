@@ -1,4 +1,8 @@
-"""The frames that a stream really has: all of it is decoded once, without colour conversion, for their time stamps."""
+"""The frames of a stream and their time stamps.
+
+Either its packets promise them, which is known in a moment and costs no decoding, or all of it is decoded once, without
+colour conversion: that counts the frames for certain.
+"""
 
 from array import array
 from dataclasses import dataclass
@@ -11,6 +15,7 @@ from sam2_cog import limits
 from sam2_cog.media.ffmpeg_run import ffprobe, reason, running
 from sam2_cog.media.frame_archive import sentence, unreadable
 
+_TELLING = ("mov", "matroska")  # containers whose packets have times, and are marked where decoding may start
 _PACKETS_TO_FIRST_FRAME = 16  # B-frames come before the frame that they follow
 _LOOK = ("width", "height", "pix_fmt", "color_space", "color_range")
 
@@ -27,6 +32,43 @@ class Scan:
     notes: tuple[str, ...] = ()  # what is lost, as sentences
 
 
+def scan_packets(path: Path, stream: dict[str, Any], container: str) -> Scan | None:
+    """What the packets of a stream promise of its frames; None where they do not tell enough.
+
+    They do in a container whose packets have times and mark where decoding may start. That each of them decodes to one
+    picture, all of one size, is not known.
+
+    Raises:
+        UnreadableVideo: there are more than is allowed.
+    """
+    if container not in _TELLING:
+        return None
+    stamps, keys, durations = array("q"), array("b"), array("q")
+    pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
+    with running(_packets_command(stream), path) as (process, errors):
+        for line in process.stdout:
+            entry = _entries(line)
+            flags = entry.get("flags", "D")  # a line of side data has none
+            if "D" in flags:
+                continue  # an edit list says: to be decoded, not to be shown
+            time = _ticks(entry, "pts")
+            if time is None or "C" in flags:
+                return None
+            stamps.append(time)
+            keys.append("K" in flags)
+            durations.append(_ticks(entry, "duration") or 0)
+            deadline.check()
+            if excess := excess_of_clip(len(stamps), pixels, 0):
+                raise unreadable(path, f"has {excess}")
+        if process.wait() != 0 or reason(errors):
+            return None
+    order = np.argsort(stamps, kind="stable")
+    times = np.array(stamps, np.int64)[order]
+    if not any(keys) or not (np.diff(times) > 0).all():
+        return None
+    return Scan(times, np.flatnonzero(np.array(keys)[order]), durations[order[-1]], uniform=True, sound=True)
+
+
 def scan_frames(path: Path, stream: dict[str, Any], first_only: bool = False) -> Scan:
     """Decode a stream of ffprobe's description, or only its first frame: 16 bytes a frame are kept.
 
@@ -38,7 +80,7 @@ def scan_frames(path: Path, stream: dict[str, Any], first_only: bool = False) ->
     pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
     with running(_command(stream, first_only), path) as (process, errors):
         for line in process.stdout:
-            entry = dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
+            entry = _entries(line)
             if "key_frame" not in entry:
                 continue  # a line of side data
             if entry["key_frame"] == "1":
@@ -77,9 +119,19 @@ def excess_of_clip(frames: int, pixels: int, seconds: float) -> str:
 def _command(stream: dict[str, Any], first_only: bool) -> list[str]:
     # what was renamed from version to version is asked for by both names
     names = ("key_frame", "pts", "pkt_pts", "best_effort_timestamp", "pkt_duration", "duration", *_LOOK)
-    interval = ("-read_intervals", f"%+#{_PACKETS_TO_FIRST_FRAME}") if first_only else ()
+    extent = ("-read_intervals", f"%+#{_PACKETS_TO_FIRST_FRAME}") if first_only else ("-threads", "auto")
     chosen = ("-select_streams", str(stream["index"]), "-show_entries", f"frame={','.join(names)}")
-    return ffprobe(*chosen, "-of", "compact=p=0", *interval)
+    return ffprobe(*chosen, "-of", "compact=p=0", *extent)
+
+
+def _packets_command(stream: dict[str, Any]) -> list[str]:
+    chosen = ("-select_streams", str(stream["index"]), "-show_entries", "packet=pts,duration,flags")
+    return ffprobe(*chosen, "-of", "compact=p=0")
+
+
+def _entries(line: bytes) -> dict[str, str]:
+    """A line of ffprobe's compact form."""
+    return dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
 
 
 def _ticks(entry: dict[str, str], *names: str) -> int | None:

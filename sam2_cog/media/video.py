@@ -10,7 +10,7 @@ import json
 import logging
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import accumulate, islice
@@ -24,13 +24,15 @@ import ffmpeg
 import numpy as np
 
 from sam2_cog import limits
+from sam2_cog.errors import UnreadableVideo
 from sam2_cog.media import stream_header
 from sam2_cog.media.decoded_copy import DecodedCopy, copy_images, images_that_fit
-from sam2_cog.media.ffmpeg_run import SOURCE, ffprobe, input_options, passthrough, reason, running
+from sam2_cog.media.ffmpeg_run import SOURCE, ffprobe, has_complained, input_options, passthrough, reason, running
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, sentence, unreadable
 from sam2_cog.media.frame_times import FrameTimes, put_right
 from sam2_cog.media.indexed_copy import IndexedCopy, copy_stream
-from sam2_cog.media.scan import excess_of_clip, scan_frames
+from sam2_cog.media.scan import excess_of_clip, scan_frames, scan_packets
+from sam2_cog.media.shown_times import ShownTimes
 from sam2_cog.media.to_bt709 import PIXEL_FORMAT, Colours, to_bt709
 
 _log = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ class VideoInfo:
     pixel_aspect: Fraction = Fraction(1)  # width to height of a pixel when displayed
     uniform: bool = True  # size and colours never change within the stream
     orderly: bool = True  # it decoded without a complaint, and its time stamps are in order as they are
+    promised: bool = False  # by its packets, not decoded yet: `read_frames` holds each frame against it
     clock_start: int = 0  # ticks
     clock_shifts: tuple[int, ...] = ()  # ticks to add to the file's clock from its k-th jump on, see frame_times.py
     notes: tuple[str, ...] = ()  # what of the file does not come through as it is, as sentences
@@ -91,6 +94,10 @@ class Frame:
     image: np.ndarray
 
 
+class BrokenPromise(UnreadableVideo):
+    """A clip's frames are not those that its packets promised; the next `probe` of it decodes them all."""
+
+
 class _Copies:
     """What was copied of a clip, by one thread at a time, so that windows of it need not be decoded from far before."""
 
@@ -101,18 +108,22 @@ class _Copies:
         self.no_index = self.no_room = False
 
 
+_promise_breakers: set[tuple[int, ...]] = set()  # files whose packets promised what is not so
 _copies: WeakKeyDictionary[VideoInfo, _Copies] = WeakKeyDictionary()  # they live as long as the clip's info
 _all_copies = Lock()
 
 
-def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: bool = False) -> VideoInfo:
-    """Say what a clip is. A video is decoded once without colour conversion: only that counts its frames for certain.
+def probe(
+    path: Path | str, frame_rate: Fraction | None = None, *, first_only: bool = False, certain: bool = False
+) -> VideoInfo:
+    """Say what a clip is. The frames of a video are those that its packets promise, else all of them are decoded once.
 
     Args:
         path: a video, a zip or a folder of frames, or one image; its content tells which, not its suffix.
         frame_rate: frames a second of frames without times of their own, 24 unless given; a video keeps its own.
         first_only: count no further than a video's first frame, which takes no longer for a long clip: enough to show
             it. A video's `frame_count` is then 1, and what depends on its other frames is not known.
+        certain: decode all frames of a video to count them, whatever its packets promise.
 
     Raises:
         UnreadableVideo: the file is missing, or no frame can be read from it.
@@ -125,7 +136,7 @@ def probe(path: Path | str, frame_rate: Fraction | None = None, *, first_only: b
             raise unreadable(path, "is empty")
         images = probe_images(path)
         rate = frame_rate or stream_header.DEFAULT_RATE
-        info = _probe_video(path, first_only) if images is None else _image_info(path, images, rate)
+        info = _probe_video(path, first_only, certain) if images is None else _image_info(path, images, rate)
     except PermissionError:
         raise unreadable(path, "cannot be opened: permission denied") from None
     if excess := excess_of_clip(info.frame_count, info.width * info.height, info.duration_seconds):
@@ -141,6 +152,7 @@ def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Gen
 
     Raises:
         UnreadableVideo: the file changed or broke since it was probed.
+        BrokenPromise: it is not what its packets promised, which may show only after the last frame.
     """
     stop = info.frame_count if stop is None else stop
     if not 0 <= start <= stop <= info.frame_count:
@@ -190,13 +202,15 @@ def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
     )
 
 
-def _probe_video(path: Path, first_only: bool) -> VideoInfo:
+def _probe_video(path: Path, first_only: bool, certain: bool) -> VideoInfo:
     streams, container = describe(path)
     stream = stream_header.picture_stream(path, streams)
     if excess := limits.SOUND_TRACKS.excess(sum(map(_is_sound, streams))):
         raise unreadable(path, f"has {excess}")
-    scan = scan_frames(path, stream, first_only)
     time_base, format_name = Fraction(stream["time_base"]), container.split(",")[0]
+    may_promise = not (first_only or certain) and _identity(path) not in _promise_breakers
+    promise = scan_packets(path, stream, format_name) if may_promise else None
+    scan = promise or scan_frames(path, stream, first_only)
     nominal = stream_header.nominal_rate(stream)
     times = put_right(scan.stamps, time_base, nominal, may_jump=format_name in _JUMPING)
     turn, size = stream_header.rotation(stream), (int(stream["width"]), int(stream["height"]))
@@ -226,10 +240,25 @@ def _probe_video(path: Path, first_only: bool) -> VideoInfo:
         pixel_aspect=stream_header.pixel_aspect(stream),
         uniform=scan.uniform,
         orderly=orderly,
+        promised=promise is not None,
         clock_start=start,
         clock_shifts=times.shifts,
         notes=(*scan.notes, *_mends(path, times), *stream_header.notes(path, stream)),
     )
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What a file no longer has when it is changed."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _broken(info: VideoInfo, found: str) -> UnreadableVideo:
+    """The error for frames that did not come; with a promise, that is broken and not to be believed again."""
+    if not info.promised:
+        return unreadable(info.path, found)
+    _promise_breakers.add(_identity(info.path))
+    return BrokenPromise(sentence(info.path, f"{found}; its packets promise something else, open it again"))
 
 
 def _clock_start(first: int, time_base: Fraction, streams: list[dict[str, Any]]) -> int:
@@ -288,6 +317,8 @@ def _decode_from(info: VideoInfo, anchor: int, start: int, stop: int) -> Generat
                 yield first
                 yield from images
                 return
+        if info.promised:
+            raise _broken(info, f"cannot be read from frame {anchor} on, where decoding should begin")
         _log.warning("%s: its index is wrong, reading from the beginning", info.path.name)
     if info.uniform:
         yield from _run(info, start, stop, 0)
@@ -337,12 +368,16 @@ def _indexed(info: VideoInfo) -> VideoInfo:
         time_base=copy.time_base,
         pts=copy.stamps,
         clock_start=0,
+        promised=False,  # whoever reads the clip itself to its end finds out
     )
 
 
 def _run(info: VideoInfo, start: int, stop: int, anchor: int) -> Generator[np.ndarray, None, None]:
     """One ffmpeg process. After a seek to `anchor` that missed frame `start`, nothing comes and nothing is raised."""
-    with running(_command(info, start, stop, anchor), info.path) as (process, errors):
+    with ExitStack() as opened:
+        shown = opened.enter_context(ShownTimes(info.pts[start:] + info.clock_start)) if info.promised else None
+        command = _command(info, start, stop, anchor, shown)
+        process, errors = opened.enter_context(running(command, info.path, [shown.descriptor] if shown else []))
         planes = np.empty((3, info.height, info.width), "<u2") if info.colours else None
         for index in range(start, stop):
             image = np.empty((info.height, info.width, 3), np.uint8) if planes is None else planes
@@ -350,15 +385,23 @@ def _run(info: VideoInfo, start: int, stop: int, anchor: int) -> Generator[np.nd
                 if anchor > 0 and index == start:
                     return
                 process.wait()
-                raise unreadable(info.path, f"broke off at frame {index} of {info.frame_count}{reason(errors)}")
+                raise _broken(info, f"broke off at frame {index} of {info.frame_count}{reason(errors)}")
+            if shown and (not shown.agree() or has_complained(errors)):
+                raise _broken(info, f"is not as it should be at frame {index}{reason(errors)}")
             yield to_bt709(image, info.colours) if info.colours else image
+        if shown and (stop == info.frame_count or shown.frames < stop - start):
+            surplus, failed = process.stdout.read(1), process.wait() != 0
+            agreed = shown.agree() and shown.frames >= stop - start
+            if surplus or failed or not agreed or has_complained(errors):
+                raise _broken(info, f"is not as it should be before frame {stop}{reason(errors)}")
 
 
-def _command(info: VideoInfo, start: int, stop: int, anchor: int) -> list[str]:
+def _command(info: VideoInfo, start: int, stop: int, anchor: int, shown: ShownTimes | None) -> list[str]:
     """ffmpeg's arguments to write the frames [start, stop) to its standard output: as RGB, or as planes for `to_bt709`.
 
     After a seek, the first frame must be frame `start` by its exact time stamp, which `copyts` keeps: a seek that lands
-    too late then gives no frame at all, instead of the wrong ones.
+    too late then gives no frame at all, instead of the wrong ones; nor does one to a frame that only its packet called
+    a key frame. Of a clip that is held to a promise, one frame more is asked for after the last, which must not come.
     """
     seek = {}
     pick = f"gte(n,{start})"
@@ -366,13 +409,18 @@ def _command(info: VideoInfo, start: int, stop: int, anchor: int) -> list[str]:
         seconds = ceil((int(info.pts[anchor]) + info.clock_start) * info.time_base * 10**6) / 10**6
         seek = {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{seconds:.6f}"}
         pick = f"eq(pts,{info.pts[start] + info.clock_start})+gt(selected_n,0)"
+        if shown:
+            pick = f"st(0,max(ld(0),key*eq(pts,{info.pts[anchor] + info.clock_start})));ld(0)*({pick})"
     yuv = {"in_color_matrix": info.yuv_matrix, "in_range": "pc" if info.full_range else "tv"} if info.yuv_matrix else {}
     source = ffmpeg.input(SOURCE, nostdin=None, copyts=None, **input_options(), **seek)
     frames = source[str(info.stream_index)].filter("select", pick)
+    frames = shown.noted(frames) if shown else frames
     # the size is named so that a change of resolution within the stream cannot shift the raw bytes
     frames = frames.filter("scale", info.width, info.height, flags=_SCALER, **yuv)
     frames = frames.filter("format", PIXEL_FORMAT if info.colours else "rgb24")
-    output = {"format": "rawvideo", "frames:v": stop - start, **passthrough()}
+    count = stop - start + (shown is not None and stop == info.frame_count)
+    ticks = {"enc_time_base": f"{info.time_base.numerator}/{info.time_base.denominator}"}  # coarser: a complaint
+    output = {"format": "rawvideo", "frames:v": count, **passthrough(), **ticks}
     command: list[str] = ffmpeg.output(frames, "pipe:", **output).compile()
     return command
 

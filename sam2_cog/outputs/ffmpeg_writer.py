@@ -11,12 +11,17 @@ from sam2_cog.painting.captions import Picture
 class FfmpegWriter:
     """ffmpeg, fed through its standard input; what it complains of becomes the reason of an `OSError`."""
 
-    def __init__(self, command: list[str], header: bytes) -> None:
+    def __init__(self, command: list[str], header: bytes, *, on_gpu: bool = False) -> None:
         """Start the command; `header` is what goes before the first frame (see `raw_matroska`)."""
         self._messages = message_file()
         try:
             self._process = start(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages, bufsize=0
+                command,
+                on_gpu=on_gpu,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._messages,
+                bufsize=0,
             )
         except BaseException as error:
             self._messages.close()

@@ -5,13 +5,16 @@ Speed: x264's preset `superfast`. On a real clip in 1080p `veryfast` took 1.6 ti
     was 6 % smaller and no better (PSNR 39.4 dB for 39.7), `ultrafast` half of it for one that was 63 % larger.
 Times: frames at uneven times are coded without B frames: ffmpeg takes the end of the last frame from decode times,
     which would not be the display times.
+GPU: `SAM2_NVENC=1` (see `nvenc`), but for `separate_objects`, since a GPU encodes only a few videos at a time.
 Quality: `quality` q is x264's constant rate factor 52 - 0.4 q, at most 51: 100 -> 12, 80 -> 20, 50 -> 32, 1 -> 51.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sam2_cog.outputs import nvenc
 from sam2_cog.outputs.sound import SoundRule
 from sam2_cog.outputs.video import VideoOutput
 
@@ -33,7 +36,15 @@ class Mp4Output(VideoOutput):
     def _pixel_format(self) -> str:
         return "yuv420p"
 
+    def _open(self, path: Path) -> None:
+        if nvenc.wanted() and not self.spec.separate_objects:
+            width, height = self.spec.video.width, self.spec.video.height
+            self.on_gpu = nvenc.opens(width + width % 2, height + height % 2)
+        super()._open(path)
+
     def _codec(self) -> dict[str, Any]:
+        if self.on_gpu:
+            return nvenc.codec(constant_rate_factor(self.spec.quality))
         order = {} if self._b_frames_fit() else {"bf": 0}
         crf = f"{constant_rate_factor(self.spec.quality):.1f}"
         return {"c:v": "libx264", "preset": "superfast", "crf": crf, **order}

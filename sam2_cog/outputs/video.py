@@ -47,6 +47,8 @@ class VideoOutput(Output):
     sound: ClassVar[SoundRule]
     even_size: ClassVar[bool] = False
     """An odd width or height gets its last column or row once more."""
+    on_gpu = False
+    """Whether ffmpeg encodes on a GPU."""
 
     def __init__(self, spec: OutputSpec) -> None:
         super().__init__(spec)
@@ -72,7 +74,7 @@ class VideoOutput(Output):
         if self.even_size:
             width, height = width + width % 2, height + height % 2
         header = stream_header(width, height, self._shown_rate, alpha=self.spec.transparent)
-        self._writer = FfmpegWriter(self._command(path), header)
+        self._writer = FfmpegWriter(self._command(path), header, on_gpu=self.on_gpu)
 
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._writer is not None

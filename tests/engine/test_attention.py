@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sam2_cog.engine.attention import attend
-from sam2_cog.engine.model import build_network
+from sam2_cog.engine.model import build_network, place_network
 
 TOKENS = 256
 
@@ -13,7 +13,7 @@ TOKENS = 256
 @pytest.mark.parametrize("maps", [1, 7])
 @pytest.mark.parametrize("shared_position", [True, False])
 def test_it_equals_the_official_module_for_each_object(objects: int, maps: int, shared_position: bool) -> None:
-    network = build_network("demo").eval()
+    network = place_network("demo", build_network("demo"), "cpu").network
     channels, memory_channels = network.hidden_dim, network.mem_dim
     pointers = 3 * channels // memory_channels
     generator = torch.Generator().manual_seed(objects)
@@ -38,7 +38,7 @@ def test_it_equals_the_official_module_for_each_object(objects: int, maps: int, 
 
 
 def test_without_pointers_every_key_is_rotated() -> None:
-    network = build_network("demo").eval()
+    network = place_network("demo", build_network("demo"), "cpu").network
     generator = torch.Generator().manual_seed(0)
     features, position = torch.randn(2, 1, TOKENS, network.hidden_dim, generator=generator)
     memory, places = torch.randn(2, 1, TOKENS, network.mem_dim, generator=generator)

@@ -1,6 +1,7 @@
 """The whole tracker as on a GPU, without one: devices, types, and no wait of the host (see `tests.fake_cuda`)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sam2_cog.engine import logits, mask_decoder, tracker
+from sam2_cog.engine.steps import Steps
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.masks import ObjectMask
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
@@ -72,10 +74,40 @@ def waiting_for_the_device(real: Callable[..., Any]) -> Callable[..., Any]:
     return faulty
 
 
+def copying_to_the_host(real: Callable[..., Any]) -> Callable[..., Any]:
+    def faulty(values: Tensor, *arguments: Any, **options: Any) -> Any:
+        values.cpu()
+        return real(values, *arguments, **options)
+
+    return faulty
+
+
+def copying_from_the_host(real: Callable[..., Any]) -> Callable[..., Any]:
+    def faulty(self: Steps, distances: tuple[int, ...], scale: int) -> Any:
+        torch.tensor(distances).to(self.device, non_blocking=True)
+        return real(self, distances, scale)
+
+    return faulty
+
+
+def deciding_on_the_host(real: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda logits, *size: real(logits, *size) if bool((logits > 0).any()) else None
+
+
+def with_an_index_on_the_host(real: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, candidates, *number: real(
+        self, replace(candidates, ious=candidates.ious[torch.arange(1)]), *number
+    )
+
+
 @pytest.mark.parametrize(
     ("module", "name", "fault"),
     [
         (tracker, "fill_holes", on_the_host),
+        (tracker, "fill_holes", copying_to_the_host),
+        (tracker, "cut", deciding_on_the_host),
+        (Steps, "_pointer_positions", copying_from_the_host),
+        (Steps, "_choose", with_an_index_on_the_host),
         (mask_decoder, "_upscale", in_another_type),
         (logits, "small_components", waiting_for_the_device),
     ],

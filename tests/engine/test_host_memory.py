@@ -3,10 +3,13 @@
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from sam2_cog.engine import host_memory
+from sam2_cog.engine.host_memory import on_its_way
 
 COUNT_FAULTS = """
 import resource
@@ -41,6 +44,28 @@ def test_without_glibc_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(host_memory.ctypes, "CDLL", lambda name: pytest.fail("the C library was asked"))
     assert not host_memory.keep_freed_memory()
     host_memory.give_back_freed_memory()
+
+
+def test_on_a_cpu_nothing_is_copied() -> None:
+    tensor = torch.arange(6).view(2, 3)
+    array = on_its_way(tensor)()
+    tensor[1, 2] = 7
+    assert array.tolist() == [[0, 1, 2], [3, 4, 7]]
+
+
+def test_a_gpu_copies_to_pinned_memory_and_only_the_reader_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of CUDA: the order of the calls, and that the copy is told not to hold the host up."""
+    calls: list[object] = []
+    pinned = torch.zeros(3)
+    on_the_device = SimpleNamespace(device=torch.device("cuda"), shape=(3,), dtype=torch.float32)
+    host = SimpleNamespace(copy_=lambda source, non_blocking: calls.append(("copy", source, non_blocking)))
+    host.numpy = pinned.numpy
+    event = SimpleNamespace(record=lambda: calls.append("record"), synchronize=lambda: calls.append("wait"))
+    monkeypatch.setattr(torch, "empty", lambda shape, dtype, pin_memory: host if pin_memory else pytest.fail("slow"))
+    monkeypatch.setattr(torch.cuda, "Event", lambda: event)
+    arrived = on_its_way(on_the_device)  # type: ignore[arg-type]
+    assert calls == [("copy", on_the_device, True), "record"]
+    assert arrived().tolist() == [0, 0, 0] and calls[-1] == "wait"
 
 
 GIVE_BACK = """

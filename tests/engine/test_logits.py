@@ -54,7 +54,7 @@ def test_a_pixel_at_zero_is_background() -> None:
     logits = torch.ones(1, 1, 8, 8)
     logits[0, 0, 3, 3] = 0.0
     assert fill_holes(logits)[0, 0, 3, 3] == pytest.approx(HOLE_LOGIT)
-    assert not cut(logits, 8, 8)[0].full()[3, 3]
+    assert not cut(logits, 8, 8)()[0].full()[3, 3]
     assert small_components(logits <= 0, 8).sum() == 1
 
 
@@ -62,19 +62,19 @@ def test_a_pixel_at_zero_is_background() -> None:
 def test_masks_are_cut_from_the_scaled_logits(size: tuple[int, int]) -> None:
     logits = torch.randn(5, 1, 16, 16, generator=torch.Generator().manual_seed(1))
     expected = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)[:, 0] > 0
-    found = cut(logits, *size)
+    found = cut(logits, *size)()
     assert [mask.size for mask in found] == [size] * 5
     assert all(np.array_equal(mask.full(), wanted) for mask, wanted in zip(found, expected.numpy(), strict=True))
 
 
 def test_masks_cut_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = torch.randn(5, 1, 16, 16, generator=torch.Generator().manual_seed(2))
-    whole = cut(logits, 40, 30)
+    whole = cut(logits, 40, 30)()
     monkeypatch.setattr(module, "_PIXELS_AT_ONCE", 40 * 30 * 2)
-    assert cut(logits, 40, 30) == whole
+    assert cut(logits, 40, 30)() == whole
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 1000])
 def test_packing_is_that_of_numpy(count: int) -> None:
-    flags = torch.rand(count, generator=torch.Generator().manual_seed(count)) < 0.5
-    assert np.array_equal(module._pack(flags).numpy(), np.packbits(flags.numpy()))
+    flags = torch.rand(3, count, generator=torch.Generator().manual_seed(count)) < 0.5
+    assert np.array_equal(module._pack(flags).numpy(), np.packbits(flags.numpy(), axis=1))

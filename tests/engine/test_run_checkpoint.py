@@ -98,7 +98,7 @@ def test_a_broken_off_run_goes_on_to_the_same_masks(
     break_off(small_model, checkpoint(folder), steps, **how)
     tracked, step = list[int](), Run._track
 
-    def seen(self: Run, index: int, *more: Any, **others: Any) -> FrameMasks:
+    def seen(self: Run, index: int, *more: Any, **others: Any) -> Any:
         tracked.append(index)
         return step(self, index, *more, **others)
 

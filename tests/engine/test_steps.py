@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sam2.modeling.sam2_base import SAM2Base
+from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
 from sam2_cog.engine.model import LoadedModel, build_network, place_network
@@ -111,6 +112,15 @@ def test_memories_of_many_objects_are_fused_as_each_alone(
             )
         )
     assert torch.equal(steps.with_memory(features, recalls, 15), torch.cat(expected))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("distances", [(0,), (7, 1, 2, 3), (300, 1), (5000, 4999, 15)])
+def test_time_codes_are_those_of_numbers_from_the_host(steps: Steps, distances: tuple[int, ...]) -> None:
+    network = steps.network
+    sines = get_1d_sine_pe(torch.tensor(distances) / 15, dim=network.hidden_dim)
+    expected = network.obj_ptr_tpos_proj(sines).repeat_interleave(network.hidden_dim // network.mem_dim, dim=0)
+    assert torch.equal(steps._pointer_positions(distances, 15)[0], expected)
 
 
 @torch.inference_mode()

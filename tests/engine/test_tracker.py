@@ -151,6 +151,77 @@ def test_several_frames_encoded_at_once_change_nothing(demo: LoadedModel, monkey
         assert found.objects == expected
 
 
+@pytest.fixture
+def one_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: a frame is launched before the masks of the one before are waited for."""
+    monkeypatch.setitem(module._FRAMES_BEHIND, "cpu", 1)
+
+
+@pytest.mark.parametrize("propagation", ["both", "forward"])
+def test_waiting_a_frame_later_changes_nothing(
+    small_model: LoadedModel, propagation: str, request: pytest.FixtureRequest
+) -> None:
+    clip = moving_blocks(2, 11, 96, 64)
+    objects = (target(0, click(4, (40, 30)), corrections=(click(7, (10, 10), label=0),)), target(1, click(5, (70, 20))))
+    at_once = list(Tracker(small_model).track(clip, objects, propagation, soft=True))
+    request.getfixturevalue("one_behind")
+    later = list(Tracker(small_model).track(clip, objects, propagation, soft=True))
+    for (frame, expected), (same, found) in zip(at_once, later, strict=True):
+        assert frame.index == same.index == found.frame_index and frame.image is same.image
+        assert found.objects == expected.objects and np.array_equal(found.scores, expected.scores)
+        assert (frame.index < 4 and propagation == "forward") == (expected.soft is None) == (found.soft is None)
+        if expected.soft is not None and found.soft is not None:
+            assert np.array_equal(expected.soft, found.soft)
+
+
+@pytest.mark.usefixtures("one_behind")
+def test_the_next_frame_is_launched_before_masks_are_waited_for(
+    small_model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    real = module.on_its_way
+
+    def recorded(tensor: torch.Tensor) -> object:
+        number, wait = sum(event.startswith("launched") for event in events), real(tensor)
+        events.append(f"launched {number}")
+
+        def waited() -> np.ndarray:
+            events.append(f"waited for {number}")
+            return wait()
+
+        return waited
+
+    monkeypatch.setattr(module, "on_its_way", recorded)
+    list(Tracker(small_model).track(moving_blocks(2, 3, 96, 64), (target(0, click(0, (40, 30))),)))
+    assert events == ["launched 0", "launched 1", "waited for 0", "launched 2", "waited for 1", "waited for 2"]
+
+
+@pytest.mark.usefixtures("one_behind")
+def test_a_cancel_does_not_wait_for_what_was_launched(small_model: LoadedModel) -> None:
+    clip = CountingClip(moving_blocks(6, 30, 96, 64).images)
+    tracked = Tracker(small_model).track(clip, (target(0, click(0, (40, 30))),))
+    assert [next(tracked)[1].frame_index for _ in range(3)] == [0, 1, 2]
+    tracked.close()
+    assert clip.open == [] and len(clip.reads) == 1 + 4 + 1
+
+
+@pytest.mark.usefixtures("one_behind")
+def test_an_error_passes_through(small_model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Run._track_group
+
+    def broken(self: Run, index: int, features: object, group: list[object]) -> object:
+        if index == 3:
+            raise RuntimeError("the device is gone")
+        return whole(self, index, features, group)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Run, "_track_group", broken)
+    found = []
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        for frame, _ in Tracker(small_model).track(moving_blocks(6, 9, 96, 64), (target(0, click(0, (40, 30))),)):
+            found.append(frame.index)
+    assert found == [0, 1]
+
+
 def test_forward_leaves_the_frames_before_the_first_prompt_empty(demo: LoadedModel) -> None:
     clip = moving_blocks(4, 8, 96, 64)
     found = list(Tracker(demo).track(clip, (target(0, click(5, (40, 30))),), "forward"))

@@ -156,3 +156,12 @@ def test_a_worker_that_cannot_load_its_model_says_why(
     (said,) = run.log.read_text().splitlines()
     assert said.startswith("sam2-cog: tiny: the checkpoint") and "delete it to have it fetched again" in said
     assert run.events() == []
+
+
+def test_a_machine_without_memory_is_said(start: Start, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")  # of all: more than that is in use anywhere
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    run = start(rows[:1])
+    assert run.finish() == 1
+    assert "3 workers could not start, the last one was ended: its machine has no memory left" in run.log.read_text()
+    assert "Traceback" not in run.log.read_text()

@@ -41,9 +41,9 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     found: list[bool] = []
     original = video.running
 
-    def spy(command: list[str], path: Path) -> Any:
+    def spy(command: list[str], *rest: Any) -> Any:
         found.append("-ss" in command)
-        return original(command, path)
+        return original(command, *rest)
 
     monkeypatch.setattr(video, "running", spy)
     return found

@@ -27,7 +27,7 @@ from sam2_cog.painting.render import Painter, object_colour
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from sam2_cog.request import Request
 from tests.clips import CARD, LOSSLESS, children, numbered_frames, probe_times, set_rotation, write_clip, write_raw
-from tests.outputs.written import NAMES, copy_clip, decoded, masks_of, packets, spec_for, stream, write
+from tests.outputs.written import NAMES, copy_clip, decoded, masks_of, packets, spec_for, stream, unpacked, write
 from tests.wide_colours import KINDS, PHONE, write_wide_clip
 
 BY_COLOURS = pytest.mark.parametrize("colours", KINDS, ids=lambda kind: f"{kind.transfer} {kind.primaries}")
@@ -429,6 +429,26 @@ def test_the_same_request_gives_the_same_archive(plain: VideoInfo, tmp_path: Pat
 )
 def test_folder_names(names: tuple[str, ...], folders: tuple[str, ...]) -> None:
     assert safe_names(names) == folders
+
+
+HARD_NAMES = ("../../etc/passwd", "CON", "\N{DOG FACE}" * 64, "dog", "Dog", "a/b", "a_b")
+
+
+@pytest.mark.parametrize("output_format", ["png", "mp4"])
+def test_hard_names_are_safe_and_distinct_and_told_in_the_manifest(
+    output_format: str, plain: VideoInfo, tmp_path: Path
+) -> None:
+    spec = replace(spec_for(plain, tmp_path / "out.zip", mask_type="binary", separate_objects=True), names=HARD_NAMES)
+    with output_for(output_format, spec) as output:
+        for frame in read_frames(plain, 0, 1):
+            output.write(frame, no_masks(frame.index, len(HARD_NAMES), (plain.height, plain.width)))
+    folder = unpacked(spec.path)
+    objects = json.loads((folder / "manifest.json").read_text())["objects"]
+    assert [one["name"] for one in objects] == list(HARD_NAMES)
+    places = [(folder / one["folder"]).resolve() for one in objects]
+    assert len({str(place).casefold() for place in places}) == len(HARD_NAMES)
+    assert all(place.exists() and folder.resolve() in place.parents for place in places)
+    assert {path.name for path in tmp_path.iterdir()} == {"out.zip", "out"}
 
 
 @given(st.lists(st.text(max_size=64), max_size=12))
