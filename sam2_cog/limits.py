@@ -1,4 +1,4 @@
-"""Every bound that an operator can set: its environment variable, its default, and how a refusal says it.
+"""Every bound that an operator can set: its environment variable, its default, and how a refusal says it; and switches.
 
 A bound is read from the environment each time that it is used. What a request asks for is compared with it when that is
 known, from the strings, the header or the frames that were counted, and before the network runs.
@@ -37,6 +37,22 @@ class Limit:
         """
         most = self.value
         return "" if value <= most else f"{value:.0f} {self.unit}, but at most {most} are allowed ({self.variable})"
+
+
+@dataclass(frozen=True)
+class Switch:
+    """What is off unless its environment variable is 1; `meaning` is what the table of switches says of it."""
+
+    variable: str
+    meaning: str
+
+    @property
+    def on(self) -> bool:
+        """Raises InvalidRequest if the environment's value is neither 0 nor 1."""
+        text = os.environ.get(self.variable, "").strip()
+        if text not in ("", "0", "1"):
+            raise InvalidRequest(f"{self.variable}: {text[:40]!r} is neither 0 nor 1")
+        return text == "1"
 
 
 OBJECTS = Limit("SAM2_MAX_OBJECTS", 500, "objects", "objects of a request")
@@ -85,11 +101,19 @@ FRAME_UPLOAD_BYTES = Limit(
 ALL = tuple(limit for limit in list(globals().values()) if isinstance(limit, Limit))
 """In the order of the table in docs/limits.md."""
 
+COMPILE = Switch(
+    "SAM2_COMPILE", "compiles the image encoder: a minute or more before the first mask, and a C++ compiler is needed"
+)
+CUDA_GRAPHS = Switch("SAM2_CUDA_GRAPHS", "launches the image encoder as one CUDA graph")
+SWITCHES = (COMPILE, CUDA_GRAPHS)
+
 
 def check_environment() -> None:
-    """Read every limit once; raises InvalidRequest for a variable that holds no number."""
+    """Read every limit and switch once; raises InvalidRequest for a variable that holds anything else."""
     for limit in ALL:
         assert limit.value
+    for switch in SWITCHES:
+        assert switch.on in (True, False)
 
 
 def check_clicks(count: int) -> None:

@@ -14,7 +14,8 @@ TABLE = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding
 
 def test_the_table_lists_every_limit_with_its_default_and_nothing_else() -> None:
     rows = [line for line in TABLE.splitlines() if line.startswith("| `")]
-    assert rows == [f"| `{limit.variable}` | {limit.default} | {limit.meaning} |" for limit in limits.ALL]
+    bounds = [f"| `{limit.variable}` | {limit.default} | {limit.meaning} |" for limit in limits.ALL]
+    assert rows == bounds + [f"| `{switch.variable}` | {switch.meaning} |" for switch in limits.SWITCHES]
     assert len({limit.variable for limit in limits.ALL}) == len(limits.ALL)
 
 

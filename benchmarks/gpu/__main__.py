@@ -7,6 +7,7 @@ one that fails or is too slow prints a line. Markdown goes to the screen and, as
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -70,9 +71,10 @@ def _run(part: Part, seconds_left: float) -> Iterator[str]:
         yield f"not reached: {part.name}"
         return
     command = [sys.executable, "-m", *part.command, "--seconds", f"{seconds:.0f}"]
+    environment = {**os.environ, **dict.fromkeys(part.switches, "1")}
     with (
         TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process,
     ):
         timer = Timer(seconds + LEAST_SECONDS, process.kill)
         timer.start()

@@ -13,6 +13,7 @@ from torch import Tensor
 from sam2_cog.engine import logits, pillow_bicubic
 from sam2_cog.engine.checkpoints import fetch_checkpoint
 from sam2_cog.engine.model import LoadedModel, build_network, load_weights, place_network
+from sam2_cog.limits import SWITCHES
 from tests.official import official_predictor
 from tests.scenarios import Difference, compare, random_scenario, worst
 
@@ -56,7 +57,8 @@ def _jobs(device: torch.device, dtype: torch.dtype, most: int, end: float) -> st
     mark = "equal" if good and dtype == torch.float32 else "within bounds" if good else "DIFFERS"
     difference = f"{all_of_them.pixels} pixels, logits by up to {all_of_them.logits:.3g}, IoU {all_of_them.iou:.4f}"
     compared = f"{len(found)} jobs, {all_of_them.compared} pixels"
-    return f"| {str(dtype)[6:]} with the official predictor | {compared} | {mark}: {difference} |"
+    switches = "".join(f", {switch.variable}" for switch in SWITCHES if switch.on)
+    return f"| {str(dtype)[6:]}{switches} with the official predictor | {compared} | {mark}: {difference} |"
 
 
 def _demo(device: torch.device, dtype: torch.dtype) -> LoadedModel:

@@ -8,17 +8,22 @@ SPEED_HEAD = (
     "|---|---|---|---|---|---|---|---|",
 )
 RIGHT_HEAD = ("| what | compared | found |", "|---|---|---|")
+COMPILE, GRAPHS = "SAM2_COMPILE", "SAM2_CUDA_GRAPHS"
 HOST_HEAD = ("| 1080p, 1 object | frames/s | seconds of |", "|---|---|---|")
 
 
 @dataclass(frozen=True)
 class Part:
-    """A module with its arguments; it is told `--seconds` and prints lines of Markdown."""
+    """A module with its arguments; it is told `--seconds` and prints lines of Markdown.
+
+    switches: variables of the environment that are set to 1 for it.
+    """
 
     title: str
     name: str
     seconds: float
     command: tuple[str, ...]
+    switches: tuple[str, ...] = ()
     head: tuple[str, ...] = ()
 
 
@@ -27,21 +32,34 @@ def parts(device: str, *, quick: bool) -> Iterator[Part]:
     small, large = ("demo", "demo") if quick else ("tiny", "large")
     common = ("--device", device, *(("--quick",) if quick else ()))
 
-    for what, seconds in (("float32", 75), ("bfloat16", 60), ("operations", 30)):
-        yield Part("Right?", what, seconds, ("benchmarks.gpu.right", what, *common), RIGHT_HEAD)
+    def right(what: str, seconds: float, *switches: str) -> Part:
+        command = ("benchmarks.gpu.right", what, *common)
+        return Part("Right?", _named(what, switches), seconds, command, switches, RIGHT_HEAD)
 
-    def speed(network: str, tracker: str, seconds: float) -> Part:
-        command = ("benchmarks.gpu.speed", network, tracker, *common)
-        return Part("How fast?", f"{network}, {tracker}", seconds, command, SPEED_HEAD)
+    def speed(network: str, tracker: str, seconds: float, *switches: str) -> Part:
+        name = _named(f"{network}, {tracker}", switches)
+        command = ("benchmarks.gpu.speed", network, tracker, *common, "--called", _named(tracker, switches))
+        return Part("How fast?", name, seconds, command, switches, SPEED_HEAD)
 
-    yield speed(large, "ours", 70)
+    yield right("float32", 60)
+    yield right("bfloat16", 40)
+    yield right("operations", 30)
+    yield speed(large, "ours", 60)
     yield speed(large, "official", 60)
     if not quick:
-        yield speed(small, "ours", 40)
-        yield speed(small, "official", 40)
+        yield right("bfloat16", 20, GRAPHS)
+        yield speed(large, "ours", 50, GRAPHS)
+        yield speed(small, "ours", 35)
+        yield speed(small, "official", 35)
     yield Part("Where does the time go?", "profile", 40, ("benchmarks.gpu.where", large, *common))
-    yield Part("The host path", "host path", 45, ("benchmarks.gpu.host", large, *common), HOST_HEAD)
+    yield Part("The host path", "host path", 45, ("benchmarks.gpu.host", large, *common), (), HOST_HEAD)
     yield Part("Ready", "ready", 60, ("benchmarks.ready", "--model", large, "--device", device, "--repeats", "1"))
     if not quick:
+        yield speed(large, "ours", 150, COMPILE)
         yield speed(large, "transformers", 60)
+        yield right("bfloat16", 60, COMPILE)
         yield speed(large, "official, vos_optimized", 240)
+
+
+def _named(what: str, switches: tuple[str, ...]) -> str:
+    return ", ".join((what, *switches))

@@ -34,13 +34,14 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--called", help="how the rows name the tracker")
     arguments = parser.parse_args()
     end = time.monotonic() + arguments.seconds
     warnings.simplefilter("ignore")
     device = torch.device(arguments.device)
     run = TRACKERS[arguments.tracker](arguments.network, device)
     for size, objects in QUICK_CASES if arguments.quick else CASES:
-        name = f"| {arguments.network} | {size[0]}x{size[1]} | {objects} | {arguments.tracker}"
+        name = f"| {arguments.network} | {size[0]}x{size[1]} | {objects} | {arguments.called or arguments.tracker}"
         if time.monotonic() > end:
             print(f"{name} | not reached | | | |", flush=True)
             continue

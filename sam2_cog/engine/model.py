@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from sam2_cog.engine.checkpoints import chosen_model, fetch_checkpoint, find_checkpoint
 from sam2_cog.engine.host_memory import keep_freed_memory
+from sam2_cog.engine.quick_encoder import quicken
 from sam2_cog.engine.steps import Steps
 from sam2_cog.errors import CheckpointError
 
@@ -89,7 +90,8 @@ def load_model(
     """Load a model with its checkpoint, which is fetched first if it is missing.
 
     `name` is `large`, `base_plus`, `small`, `tiny` or `demo`; without it SAM2_MODEL decides, else it is `large`.
-    Raises CheckpointError when the checkpoint cannot be had, is not the published one or does not fit the network.
+    Raises CheckpointError when the checkpoint cannot be had, is not the published one or does not fit the network, and
+    InvalidRequest for a switch of the environment that is neither 0 nor 1.
     """
     name = name or chosen_model()
     target = _device(device)
@@ -100,7 +102,10 @@ def load_model(
 
 
 def place_network(name: str, network: SAM2Base, device: str | torch.device | None = None) -> LoadedModel:
-    """Put a network on a device: the given one, else the GPU if there is one, else the CPU."""
+    """Put a network on a device: the given one, else the GPU if there is one, else the CPU.
+
+    Raises InvalidRequest for a switch of the environment that is neither 0 nor 1.
+    """
     target = _device(device)
     dtype = torch.bfloat16 if target.type == "cuda" else torch.float32
     if target.type == "cpu":
@@ -116,6 +121,7 @@ def place_network(name: str, network: SAM2Base, device: str | torch.device | Non
     trunk._get_pos_embed = cache(partial(type(trunk)._get_pos_embed, trunk))
     if dtype == torch.bfloat16:
         cast_products(network)
+    quicken(network.image_encoder, target)
     return LoadedModel(name, network, target, dtype)
 
 
