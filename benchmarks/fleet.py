@@ -6,8 +6,8 @@
 one has a click outside. Each way carries out the same manifest: clips a minute from the start of the command to its
 end, loading included. Disturbed, one worker is killed after a quarter, the driver after a half, and the command is
 started again: whatever is not as it should be (done twice, lost, another result than that of a single run) ends this
-with 1. Then 1,000 rows of one image each (100): resident memory of the driver and what lies in Ray's object store, at a
-tenth and at the end. Ray's environment is that of `make .integrations/ray/installed`.
+with 1. Then 1,000 rows of one image each (100): resident memory of `batch` without Ray, of Ray's driver, and what lies
+in Ray's object store, at a tenth and at the end. Ray's environment is that of `make .integrations/ray/installed`.
 """
 
 import argparse
@@ -134,14 +134,37 @@ def judge(run: RayRun, clips: Rows, folder: Path, alone: Path) -> list[str]:
     return faults
 
 
-def memory(folder: Path, rows: int) -> None:
-    """Print what driver and object store hold at a tenth and at the end of many rows of one small image."""
+def memory(folder: Path, count: int) -> None:
+    """Print what is held at a tenth and at the end of many rows of one small image, without Ray and with it."""
     (folder / "image.png").write_bytes(encode_image(numbered_frames(1, 64, 48)[0]))
     click = {"video": str(folder / "image.png"), "click_coordinates": "[30,20]"}
-    run = by_ray(folder, "images", [{"id": str(number), **click} for number in range(rows)])
+    rows = [{"id": str(number), **click} for number in range(count)]
+    memory_alone(folder / "alone_images", rows)
+    memory_on_ray(folder, rows)
+
+
+def memory_alone(folder: Path, rows: Rows) -> None:
+    """One process, the model included."""
+    command = f"{OWN} batch {write_manifest(folder, rows)} --output {folder}/out --model demo".split()
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    print("images done | batch without Ray, MiB")
+    status = folder / "out/status.jsonl"
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        for part in (len(rows) // 10, len(rows) // 2, len(rows)):
+            done = resident = 0
+            while done < part and process.poll() is None:
+                resident = field(process.pid, "VmRSS")
+                done = status.read_text().count('"status": "done"') if status.exists() else 0
+                time.sleep(0.05)
+            print(f"{done} | {resident / 1024:.0f}", flush=True)
+
+
+def memory_on_ray(folder: Path, rows: Rows) -> None:
+    """The driver and the object store."""
+    run = by_ray(folder, "images", rows)
     print("images done | driver, MiB | object store, KiB | all of Ray beside the workers, MiB")
     with run.running() as driver:
-        for part in (rows // 10, rows):
+        for part in (len(rows) // 10, len(rows)):
             while run.count("done").total() < part - 5 and driver.poll() is None:
                 time.sleep(0.1)
             print(f"{run.count('done').total()} | {' | '.join(held(driver.pid))}", flush=True)

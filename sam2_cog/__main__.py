@@ -91,8 +91,10 @@ def _segment(arguments: argparse.Namespace) -> None:
     report = None if arguments.report is None else _local_path("report", arguments.report)
 
     from sam2_cog.engine.model import load_model
+    from sam2_cog.outputs.part_file import remove_dead_parts
     from sam2_cog.pipeline import segment_video
 
+    remove_dead_parts(output.parent)
     with _bar() as progress:
         result = segment_video(
             request,

@@ -8,6 +8,7 @@ from typing import Any
 import requests
 
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.outputs.part_file import remove_dead_parts
 from sam2_cog.resume import check_seconds
 
 _SECONDS_TO_ANSWER = 60
@@ -71,6 +72,7 @@ class Results:
         self._remote = _filesystem(place) if is_address(place) else None
         self.folder = Path(tempfile.mkdtemp(prefix="sam2-cog-")) if self._remote else Path(place)
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_dead_parts(self.folder)
 
     def path(self, name: str) -> Path:
         """Where this machine writes the file."""

@@ -21,6 +21,7 @@ from PIL import Image
 
 from sam2_cog import limits
 from sam2_cog.errors import UnreadableVideo
+from sam2_cog.media.colour_profile import converted_from
 from sam2_cog.media.image_file import (
     HEAD_BYTES,
     kind_by_content,
@@ -107,7 +108,7 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
             with _decoding(path, label):
                 width, height = upright_size(image)
             check_size(path, width, height)
-            first = first or _described(container, image, width, height)
+            first = first or replace(_described(container, image, width, height), notes=_colour_note(path, image))
             if (width, height) != (first.width, first.height):
                 found = f"holds an image of {width}x{height}{label}, but its first is {first.width}x{first.height}"
                 raise unreadable(path, f"{found}; all must be equal")
@@ -119,7 +120,8 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
             if picture_count(image) > 1 and "duration" in image.info:
                 durations.append(max(1, round(image.info["duration"] or _DEFAULT_DURATION_MS)))
     assert first is not None
-    return replace(first, count=count, durations_ms=tuple(durations), notes=_passed_over(path, container))
+    notes = (*first.notes, *_passed_over(path, container))
+    return replace(first, count=count, durations_ms=tuple(durations), notes=notes)
 
 
 def read_images(path: Path, start: int, stop: int) -> Generator[np.ndarray, None, None]:
@@ -221,6 +223,11 @@ def _numbered(path: Path, container: str, files: list[_File]) -> list[_File]:
         if kind not in readable:
             raise unreadable(path, f"holds {_cannot_read(kind)} ({PurePosixPath(file.name).name})")
     return sorted(frames, key=lambda file: (_natural_key(PurePosixPath(file.name).name), file.name))
+
+
+def _colour_note(path: Path, image: Image.Image) -> tuple[str, ...]:
+    name = converted_from(image.info.get("icc_profile"))
+    return () if name is None else (sentence(path, f"has the colours of {name}, and was converted to sRGB"),)
 
 
 def _passed_over(path: Path, container: str) -> tuple[str, ...]:

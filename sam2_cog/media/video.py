@@ -417,12 +417,23 @@ def _command(info: VideoInfo, start: int, stop: int, anchor: int, shown: ShownTi
     frames = shown.noted(frames) if shown else frames
     # the size is named so that a change of resolution within the stream cannot shift the raw bytes
     frames = frames.filter("scale", info.width, info.height, flags=_SCALER, **yuv)
-    frames = frames.filter("format", PIXEL_FORMAT if info.colours else "rgb24")
+    for pixels in _pixel_formats(info):
+        frames = frames.filter("format", pixels)
     count = stop - start + (shown is not None and stop == info.frame_count)
     ticks = {"enc_time_base": f"{info.time_base.numerator}/{info.time_base.denominator}"}  # coarser: a complaint
     output = {"format": "rawvideo", "frames:v": count, **passthrough(), **ticks}
     command: list[str] = ffmpeg.output(frames, "pipe:", **output).compile()
     return command
+
+
+def _pixel_formats(info: VideoInfo) -> tuple[str, ...]:
+    """What the picture becomes: from YUV by way of planes, which swscale makes with vector instructions.
+
+    Less than half the work of packed RGB at once, and equal in every bit; from RGB the way of planes is not equal.
+    """
+    if info.colours:
+        return (PIXEL_FORMAT,)
+    return ("gbrp", "rgb24") if info.yuv_matrix else ("rgb24",)
 
 
 def _frozen(values: Any) -> np.ndarray:

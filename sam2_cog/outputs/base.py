@@ -10,11 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo
 from sam2_cog.outputs.facts import ObjectFacts, Watch
+from sam2_cog.outputs.part_file import PREFIX, SUFFIX, hold
 from sam2_cog.painting.captions import Colour, Picture
 from sam2_cog.painting.render import Painter
 from sam2_cog.prompts import ObjectPrompts
@@ -78,7 +79,8 @@ class Output(ABC):
         self._searched = 0
         self._empty = [0] * len(spec.names)
         # a name of its own: two runs with the same output do not meet, and the last to finish wins
-        self._part = spec.path.with_name(f".sam2-cog-{token_hex(8)}.part")
+        self._part = spec.path.with_name(f"{PREFIX}{token_hex(8)}{SUFFIX}")
+        self._lock: BinaryIO | None = None
         video = spec.video
         self.watch = Watch(spec.names)
         self.notes: list[str] = []
@@ -90,7 +92,7 @@ class Output(ABC):
     def open(self) -> None:
         """Make ready for the first frame."""
         with self._writing():
-            self._part.touch()  # what cannot be written at all is found here, for all kinds alike
+            self._lock = hold(self._part)  # what cannot be written at all is found here, for all kinds alike
             self._open(self._part)
 
     def write(self, frame: Frame, masks: FrameMasks) -> None:
@@ -118,6 +120,8 @@ class Output(ABC):
         self._stop()
         with suppress(OSError):  # where nothing could be made, nothing is there; and it is not what went wrong
             self._part.unlink()
+        if self._lock is not None:
+            self._lock.close()
 
     def __enter__(self) -> "Output":
         try:

@@ -1,6 +1,6 @@
 """A zip with a video per object, `<object>.<format>`, which shows that object alone, and `manifest.json`."""
 
-import tempfile
+import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +14,7 @@ from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.outputs.manifest import Manifest
+from sam2_cog.outputs.part_file import folder_of
 from sam2_cog.outputs.video import VideoOutput
 from sam2_cog.outputs.zip_file import ZipFileWriter
 
@@ -35,8 +36,9 @@ class SeparateVideos(Output):
         self._videos: list[Output] = []
 
     def _open(self, path: Path) -> None:
-        place = self.spec.path.absolute().parent
-        self._folder = Path(self._held.enter_context(tempfile.TemporaryDirectory(".part", ".", place)))
+        self._folder = folder_of(path.absolute())
+        self._folder.mkdir()
+        self._held.callback(shutil.rmtree, self._folder, ignore_errors=True)
         self._zip = ZipFileWriter(path)
         self._held.callback(self._zip.stop)
         for name in self._files:

@@ -75,7 +75,7 @@ def test_each_pod_of_the_job_carries_out_its_part() -> None:
     arguments = parsed(command)
     assert arguments.shard == (0, job["completions"]) and job["completions"] >= job["parallelism"] > 1
     assert (str(arguments.manifest), arguments.output) == (given["MANIFEST"], given["OUTPUT"])
-    assert worker["image"].startswith("registry.example.com/sam2-cog:")
+    assert arguments.checkpoint and worker["image"].startswith("registry.example.com/sam2-cog:")
 
 
 def test_a_machine_that_goes_is_no_failure_and_a_failure_of_clips_is_tried_no_second_time() -> None:
@@ -106,6 +106,7 @@ def test_the_ray_job_calls_batch_with_as_many_workers_as_pods() -> None:
     assert (str(arguments.manifest), arguments.output) == (given["MANIFEST"], given["OUTPUT"])
     (group,) = job["rayClusterSpec"]["workerGroupSpecs"]
     assert arguments.ray == "" and arguments.workers == group["replicas"] == group["maxReplicas"]
+    assert arguments.checkpoint, "a long clip goes on where it was when its machine went"
     limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
     assert limits["nvidia.com/gpu"] == 1, "a worker takes one"
 

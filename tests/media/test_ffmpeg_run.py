@@ -156,4 +156,4 @@ def test_several_threads_may_start_at_once(file: Path) -> None:
 @pytest.mark.skipif(not hasattr(fcntl, "F_GETPIPE_SZ"), reason="pipes have one size here")
 def test_pictures_have_wide_pipes(sink: "subprocess.Popen[bytes]") -> None:
     assert sink.stdin is not None
-    assert fcntl.fcntl(sink.stdin, fcntl.F_GETPIPE_SZ) == 1 << 20
+    assert fcntl.fcntl(sink.stdin, fcntl.F_GETPIPE_SZ) == 1 << 18
