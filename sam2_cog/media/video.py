@@ -136,7 +136,7 @@ def probe(
             raise unreadable(path, "is empty")
         images = probe_images(path)
         rate = frame_rate or stream_header.DEFAULT_RATE
-        info = _probe_video(path, first_only, certain) if images is None else _image_info(path, images, rate)
+        info = _probe_video(path, first_only, certain) if images is None else image_info(path, images, rate)
     except PermissionError:
         raise unreadable(path, "cannot be opened: permission denied") from None
     if excess := excess_of_clip(info.frame_count, info.width * info.height, info.duration_seconds):
@@ -178,7 +178,8 @@ def _numbered(
         raise unreadable(info.path, f"was changed while it was read: frame {index} is gone or of another size")
 
 
-def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
+def image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
+    """A clip of images, `rate` of them a second where they have no times of their own."""
     time_base, pts, end = 1 / rate, list(range(images.count)), images.count
     if images.durations_ms:  # an animation has times of its own
         *pts, end = accumulate(images.durations_ms, initial=0)

@@ -4,10 +4,12 @@
 `probability` writes the same folders and files with 255 times the network's probability in each pixel.
 The other mask types write `frames/<number>.<format>`, or `frames/<object>/<number>.<format>` with `separate_objects`.
 Numbers have five digits or more and go on without gaps, as editors want them; the manifest names each one's frame.
+
+Of one image the result may be the one picture itself, where the path's suffix is none of a zip.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +23,7 @@ from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.outputs.manifest import Manifest
+from sam2_cog.outputs.one_picture import OnePicture
 from sam2_cog.outputs.zip_file import ZipFileWriter
 from sam2_cog.overlap import cores
 from sam2_cog.painting.captions import Picture
@@ -34,6 +37,9 @@ _PNG_OF_MASK = (
 _MOST_ENCODERS = 8
 _BYTES_IN_WORK = 1 << 27  # of the pictures that are encoded at a time, and of OpenCV's copies of them
 
+EXACT = ("binary", "probability")
+"""Mask types of which each object has pictures of its own."""
+
 
 class Archive(Output):
     """See the module. A format says how one picture is encoded."""
@@ -44,33 +50,47 @@ class Archive(Output):
 
     def __init__(self, spec: OutputSpec) -> None:
         super().__init__(spec)
-        self._exact = spec.mask_type in ("binary", "probability")
+        self._exact = spec.mask_type in EXACT
         top = "masks" if self._exact else "frames"
         apart = self._exact or spec.separate_objects
-        self._folders = tuple(f"{top}/{name}" for name in safe_names(spec.names)) if apart else ()
-        self._manifest = Manifest(spec, self._folders, notes=self.notes)
-        self._zip: ZipFileWriter | None = None
+        self.folders = tuple(f"{top}/{name}" for name in safe_names(spec.names)) if apart else ()
+        self._manifest = Manifest(spec, self.folders, notes=self.notes)
+        self._zip: ZipFileWriter | OnePicture | None = None
 
     @abstractmethod
     def _options(self) -> tuple[int, ...]:
         """OpenCV's options for a picture."""
 
     def _open(self, path: Path) -> None:
-        self._zip = ZipFileWriter(path, encoders(self.spec.video))
+        in_a_zip = self.spec.path.suffix.lower() == self.suffix
+        self._zip = ZipFileWriter(path, encoders(self.spec.video)) if in_a_zip else OnePicture(path)
 
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._zip is not None
-        number = f"{self.frames_written:05d}"
+        for name, content in self.files(frame, masks, f"{self.frames_written:05d}", range(len(self.folders))):
+            self._zip.store(name, content)
+        self._manifest.add(frame, facts)
+
+    def files(
+        self, frame: Frame, masks: FrameMasks, stem: str, shown: Iterable[int]
+    ) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """The files of a frame, each by its path in the archive, whose name begins with `stem`, and what makes it.
+
+        shown: the objects that have a picture of their own, where each has one.
+        """
         if self._exact:
             picture_of = _probability if self.spec.mask_type == "probability" else _binary
-            for index, folder in enumerate(self._folders):
-                self._zip.store(f"{folder}/{number}.png", partial(_encode_exact, picture_of, masks, index))
+            for index in shown:
+                yield f"{self.folders[index]}/{stem}.png", partial(_encode_exact, picture_of, masks, index)
+        elif self.folders:
+            for index in shown:
+                yield self._painted(f"{self.folders[index]}/{stem}", frame, masks.only(index))
         else:
-            for index, folder in enumerate(self._folders or ("frames",)):
-                picture = self._paint(frame, masks.only(index) if self._folders else masks)
-                content = partial(encode, f".{self.picture_suffix}", picture, *self._options())
-                self._zip.store(f"{folder}/{number}.{self.picture_suffix}", content)
-        self._manifest.add(frame, facts)
+            yield self._painted(f"frames/{stem}", frame, masks)
+
+    def _painted(self, name: str, frame: Frame, masks: FrameMasks) -> tuple[str, Callable[[], bytes]]:
+        content = partial(encode, f".{self.picture_suffix}", self._paint(frame, masks), *self._options())
+        return f"{name}.{self.picture_suffix}", content
 
     def _finish(self) -> None:
         assert self._zip is not None
