@@ -15,7 +15,6 @@ from cog import BasePredictor, Input, Path
 from sam2_cog import limits
 from sam2_cog.engine.model import load_model
 from sam2_cog.errors import CheckpointError, InvalidRequest
-from sam2_cog.outputs import suffix_of
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
 from sam2_cog.service.boundary import allowed_file, for_strangers
@@ -51,7 +50,7 @@ class Predictor(BasePredictor):
     def predict(
         self,
         video: Path = Input(
-            description="A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip or a folder of numbered frames (JPEG, PNG, WebP, BMP, TIFF), or an image."
+            description="A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip or a folder of numbered frames (JPEG, PNG, WebP, BMP, TIFF) or of videos (shots), or an image."
         ),
         click_coordinates: str = Input(
             default="",
@@ -63,7 +62,7 @@ class Predictor(BasePredictor):
         ),
         click_frames: str = Input(
             default="0",
-            description="For each click the number of its frame, from 0, with commas; if there are too few, the last one repeats.",
+            description="For each click the number of its frame, from 0, with commas; if there are too few, the last one repeats. Of shots 1:12 is frame 12 of shot 1, both from 0.",
         ),
         click_object_ids: str = Input(
             default="",
@@ -105,7 +104,7 @@ class Predictor(BasePredictor):
         ),
         output_format: str = Input(
             default="mp4",
-            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, jsonl a line of JSON per frame, npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, whatever the mask_type.",
+            description="mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a manifest.json, or of one image one picture. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, jsonl a line of JSON per frame, npz holds NumPy arrays; the others are data sets of frames and masks in a .zip. These all hold the masks, whatever the mask_type.",
             choices=[
                 "mp4",
                 "mov",
@@ -192,9 +191,9 @@ class Predictor(BasePredictor):
                 smallest_part=smallest_part,
                 propagation=propagation,
             )
-            name = f"{uuid.uuid4().hex}{suffix_of(request)}"  # an upload must not overwrite another one
+            place = self.scratch.folder() / uuid.uuid4().hex  # an upload must not overwrite another one
             with self.watchdog.deadline(limits.SECONDS.value):
-                result = segment_video(request, self.model, self.scratch.folder() / name)
+                result = segment_video(request, self.model, place.with_suffix)
         except Exception as error:
             raise for_strangers(error) from None
         for note in result.notes:

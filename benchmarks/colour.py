@@ -24,7 +24,7 @@ SAMPLE = Path(__file__).parent.parent / "samples" / "two_birds.mp4"
 _FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int"
 _TO_LINEAR = "zscale=transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=bt709"
 FILTERS = {  # what ffmpeg is given in place of the project's way, for clips of each kind
-    "SDR": {"one step to rgb24": f"scale={_FLAGS},format=rgb24", "swscale's quick path": "scale,format=rgb24"},
+    "SDR": {"packed RGB at once": f"scale={_FLAGS},format=rgb24", "swscale's quick path": "scale,format=rgb24"},
     "HDR": {
         "not converted": f"scale={_FLAGS},format=gbrp,format=rgb24",
         "zscale and tonemap": f"{_TO_LINEAR},tonemap=mobius,zscale=transfer=bt709,format=gbrp,format=rgb24",

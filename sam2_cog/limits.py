@@ -75,6 +75,8 @@ PIXELS_OF_ALL_FRAMES = Limit("SAM2_MAX_CLIP_PIXELS", 10**12, "pixels in all fram
 SEPARATE_VIDEOS = Limit(
     "SAM2_MAX_SEPARATE_VIDEOS", 16, "videos", "videos that are encoded at a time (`separate_objects`)"
 )
+SHOTS = Limit("SAM2_MAX_SHOTS", 200, "videos", "videos in a `.zip` or a folder of shots")
+SHOT_BYTES = Limit("SAM2_MAX_SHOT_BYTES", 1 << 34, "bytes of videos", "bytes of the videos in a `.zip` of shots")
 SOUND_TRACKS = Limit("SAM2_MAX_SOUND_TRACKS", 32, "sound tracks", "sound tracks of a video")
 ARCHIVE_BYTES = Limit("SAM2_MAX_ARCHIVE_BYTES", 1 << 35, "bytes", "bytes of an archive that is written")
 JOURNAL_BYTES = Limit(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from sam2_cog.box_files import read_boxes
@@ -19,20 +19,37 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks
+from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
+from sam2_cog.media.image_set import probe_image_set
+from sam2_cog.media.shots import Shots, opened_shots
 from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, probe, read_frames
-from sam2_cog.outputs import REPORTS, STANDARD_OUTPUT, Output, OutputSpec, output_for, suffix_of
+from sam2_cog.outputs import (
+    REPORTS,
+    STANDARD_OUTPUT,
+    Output,
+    OutputSpec,
+    output_for,
+    suffix_of,
+    suffix_of_picture,
+)
+from sam2_cog.outputs.archive import EXACT, Archive
 from sam2_cog.outputs.facts import look_first
+from sam2_cog.outputs.image_set import ImageSetOutput
+from sam2_cog.outputs.shots import ShotsOutput
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request, can_be_a_name
 from sam2_cog.resume import check_checkpoint, open_checkpoint
+from sam2_cog.separate_images import asked_on, kind_for_images, masks_of_images, objects_of_images
+from sam2_cog.shots import objects_of_shots
 
 logger = logging.getLogger(__name__)
 
 MOST_FRAMES_WAITING = 8
 MOST_BYTES_WAITING = 1 << 26
 """What may wait between reading and tracking, and between tracking and writing: 8 frames of 1080p, 2 of 4K."""
+MOST_NAMES_LOGGED = 20
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ class Result:
 def segment_video(
     request: Request,
     model: LoadedModel | Callable[[], LoadedModel],
-    path: Path | str,
+    path: Path | str | Callable[[str], Path],
     progress: Progress | None = None,
     *,
     info: VideoInfo | None = None,
@@ -76,7 +93,8 @@ def segment_video(
     begins anew.
 
     model: a loaded one, or what loads it; that is called when the request has turned out to fit the video.
-    path: where the file goes; it appears when it is complete, and nothing is left of it after an error or a cancel.
+    path: where the file goes, or what says so when it is called with the suffix that the result has (`suffix_for`). It
+        appears when it is complete, and nothing is left of it after an error or a cancel.
         "-" is the standard output, for `jsonl` alone: each line is written when its frame is tracked.
     progress: told after each frame; without it a log line is written about once a second.
     info: what `probe` said of the request's video, where that was asked before.
@@ -91,18 +109,29 @@ def segment_video(
         OSError: the file cannot be written.
         ReaderGone: nobody reads the standard output any more.
     """
-    check_output(request, Path(path))
-    if report is not None:
-        _check_report(request, Path(path), report)
-    if checkpoint is not None:
-        check_checkpoint(checkpoint, Path(path))
+    place = path if callable(path) else Path(path)
+    if isinstance(place, Path):
+        check_output(request, place)
+        if report is not None:
+            _check_report(request, place, report)
+        if checkpoint is not None:
+            check_checkpoint(checkpoint, place)
     begin, load = time.perf_counter(), cache(lambda: model if isinstance(model, LoadedModel) else model())
+    progress = progress or LogProgress()
     try:
-        return _segment(request, load, Path(path), progress or LogProgress(), info, report, checkpoint)
+        return _segment(request, load, place, progress, info, report, checkpoint)
     except BrokenPromise as broken:
         logger.warning("%s: this is done now", broken)
-        result = _segment(request, load, Path(path), progress or LogProgress(), None, report, checkpoint)
+        result = _segment(request, load, place, progress, None, report, checkpoint)
         return replace(result, seconds=time.perf_counter() - begin)
+    except UnlikeImages as unlike:
+        kind = kind_for_images(request, unlike)
+        _refuse_beside(f"{request.video.name} holds images of different sizes", report, checkpoint)
+        return _segment_images(request, load, place, progress, kind)
+    except HoldsVideos:
+        _refuse_beside(f"{request.video.name} holds several shots", report, checkpoint)
+        with opened_shots(request.video) as shots:
+            return _segment_shots(request, load, place, progress, shots)
     finally:
         give_back_freed_memory()
 
@@ -110,7 +139,7 @@ def segment_video(
 def _segment(
     request: Request,
     model: Callable[[], LoadedModel],
-    path: Path,
+    place: Path | Callable[[str], Path],
     progress: Progress,
     info: VideoInfo | None,
     report: Path | None,
@@ -118,8 +147,10 @@ def _segment(
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
     # what has been written to the standard output cannot be begun anew
-    info = info or probe(request.video, request.frame_rate, certain=path == STANDARD_OUTPUT)
+    info = info or probe(request.video, request.frame_rate, certain=place == STANDARD_OUTPUT)
     objects = objects_of(request, info)
+    path = place if isinstance(place, Path) else place(suffix_for(request, info, objects))
+    check_picture(request, info, objects, path)
     logger.info(
         "%s: %d frames, %dx%d, %d objects", info.path.name, info.frame_count, info.width, info.height, len(objects)
     )
@@ -128,12 +159,85 @@ def _segment(
     spec = output_spec(request, info, objects, loaded.name, path)
     with open_checkpoint(seconds, path, request, loaded, info) if seconds else nullcontext() as checkpoint:
         step = checkpoint.state.step if checkpoint and checkpoint.state else 0
-        clip = WatchedClip(info, _frames_to_read(request, info, objects, step), progress, deadline)
+        clip = WatchedClip(info, _frames_to_read(request, info.frame_count, objects, step), progress, deadline)
         tracked = Tracker(loaded).track(
             clip, objects, request.propagation, soft=request.wants_logits, checkpoint=checkpoint
         )
         result = write_result(request, spec, clip, tracked, report)
     return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
+
+
+def _refuse_beside(found: str, report: Path | None, checkpoint: float | None) -> None:
+    """Raise InvalidRequest for what is written beside the result of one clip alone."""
+    for name, given in (("report", report), ("checkpoint", checkpoint)):
+        if given is not None:
+            raise InvalidRequest(f"{name}: there is none beside several results, and {found}")
+
+
+def _segment_images(
+    request: Request,
+    model: Callable[[], LoadedModel],
+    place: Path | Callable[[str], Path],
+    progress: Progress,
+    kind: type[Archive],
+) -> Result:
+    """The same for images of different sizes, of which none follows from another."""
+    begin, deadline = time.perf_counter(), Deadline()
+    images = probe_image_set(request.video)
+    largest = max(images.images, key=lambda info: info.width * info.height)
+    objects = objects_of_images(request, images)
+    path = place if isinstance(place, Path) else place(suffix_of(request))
+    check_picture(request, largest, objects, path)
+    asked = asked_on(objects)
+    found = f"{images.path.name} holds images of different sizes, which are taken each for itself"
+    left_out = len(images.names) - len(asked)
+    logger.info(
+        "%s: %s; %d objects on %d of %d", found, _numbers(images.names), len(objects), len(asked), len(images.names)
+    )
+    loaded = model()
+    spec = output_spec(request, largest, objects, loaded.name, path)
+    output = ImageSetOutput(spec, kind, images, asked)
+    clip = WatchedClip(largest, len(asked), progress, deadline)
+    probe_seconds = time.perf_counter() - begin
+    with closing(clip.watch(images.read(asked))) as frames:
+        tracked = masks_of_images(Tracker(loaded), frames, objects, soft=request.wants_logits)
+        result = write_result(request, spec, clip, tracked, output=output)
+    without = [f"{left_out} of {len(images.names)} images have no click and are left out"] if left_out else []
+    return replace(
+        result, frames=len(asked), seconds=probe_seconds + result.seconds, notes=(found, *without, *result.notes)
+    )
+
+
+def _segment_shots(
+    request: Request,
+    model: Callable[[], LoadedModel],
+    place: Path | Callable[[str], Path],
+    progress: Progress,
+    shots: Shots,
+) -> Result:
+    """The same for several videos, which are tracked as one clip and written each for itself."""
+    begin, deadline = time.perf_counter(), Deadline()
+    path = place if isinstance(place, Path) else place(ShotsOutput.suffix)
+    if path.suffix.lower() != ShotsOutput.suffix:
+        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in .zip, which several shots need")
+    objects = objects_of_shots(request, shots)
+    names = _numbers([f"{info.path.name} ({info.frame_count} frames)" for info in shots.videos])
+    logger.info("%s: %d shots: %s; %d objects", shots.path.name, len(shots.videos), names, len(objects))
+    loaded = model()
+    spec = output_spec(request, shots.largest, objects, loaded.name, path)
+    output = ShotsOutput(spec, shots, partial(output_for, request.output_format), suffix_of(request))
+    clip = _WatchedShots(shots, _frames_to_read(request, shots.frame_count, objects), progress, deadline)
+    probe_seconds = time.perf_counter() - begin
+    tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
+    result = write_result(request, spec, clip, tracked, output=output)
+    notes = result.notes[len(spec.video.notes) :]  # the output tells those of each shot by its name
+    return replace(result, frames=shots.frame_count, seconds=probe_seconds + result.seconds, notes=notes)
+
+
+def _numbers(names: Sequence[str]) -> str:
+    """The images that a person may look for, each with its number."""
+    shown = [f"{number} is {name}" for number, name in enumerate(names[:MOST_NAMES_LOGGED])]
+    return ", ".join([*shown, "..."] if len(names) > len(shown) else shown)
 
 
 def write_result(
@@ -142,14 +246,16 @@ def write_result(
     clip: "WatchedClip",
     tracked: Generator[tuple[Frame, FrameMasks], None, None],
     report: Path | None = None,
+    output: Output | None = None,
 ) -> Result:
     """Write the file that was asked for; what is neither decoding nor writing counts as the network's time.
 
     tracked: the frames in order, read from `clip`, with the masks of the objects of `spec`; closed in the end.
+    output: what writes them, not yet open; without it that of the request's format.
     """
     begin = time.perf_counter()
     waited = 0.0
-    output = output_for(request.output_format, spec)
+    output = output or output_for(request.output_format, spec)
     outputs = [output] if report is None else [output, REPORTS[report.suffix.lower()](replace(spec, path=report))]
     with ExitStack() as open_files:
         for one in outputs:
@@ -192,17 +298,56 @@ def frames_between_stages(info: VideoInfo) -> int:
 
 def check_output(request: Request, path: Path) -> None:
     """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
-    suffix = suffix_of(request)
     if path == STANDARD_OUTPUT:
         if request.output_format != "jsonl":
             reason = f"output_format must be jsonl for that, not {request.output_format}"
             raise InvalidRequest(f"output: '-' is the standard output, and {reason}")
         return
-    if path.suffix.lower() != suffix:
-        apart = request.separate_objects and suffix == ".zip"
-        reason = "separate_objects" if apart else request.output_format
-        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in {suffix}, which {reason} needs")
+    suffix, picture = suffix_of(request), suffix_of_picture(request)
+    if path.suffix.lower() not in (suffix, picture or suffix) and not _may_be_shots(request, path):
+        raise _wrong_suffix(request, path)
     _check_place("output", request, path)
+
+
+def _may_be_shots(request: Request, path: Path) -> bool:
+    """Whether what is asked for may be a zip of the results of several shots, as far as names tell."""
+    return path.suffix.lower() == ".zip" and (request.video.suffix.lower() == ".zip" or request.video.is_dir())
+
+
+def _wrong_suffix(request: Request, path: Path) -> InvalidRequest:
+    suffix, picture = suffix_of(request), suffix_of_picture(request)
+    apart = request.separate_objects and suffix == ".zip"
+    reason = "separate_objects" if apart else request.output_format
+    of_one = f", or of one image in {picture}" if picture else ""
+    return InvalidRequest(f"output: {path.name[:80]!r} does not end in {suffix}, which {reason} needs{of_one}")
+
+
+def is_one_picture(info: VideoInfo) -> bool:
+    """Whether a clip is a single image, and no animation, stack or zip."""
+    return info.container == "image" and info.frame_count == 1
+
+
+def suffix_for(request: Request, info: VideoInfo, objects: Sequence[ObjectPrompts]) -> str:
+    """How the name of the result ends: that of a picture where the input is one image and one file is enough."""
+    apart = request.mask_type in EXACT and len(objects) > 1
+    return (
+        suffix_of_picture(request)
+        if is_one_picture(info) and not apart and suffix_of_picture(request)
+        else suffix_of(request)
+    )
+
+
+def check_picture(request: Request, info: VideoInfo, objects: Sequence[ObjectPrompts], path: Path) -> None:
+    """Raise InvalidRequest if one picture is to be written, which `check_output` allows, of what needs several."""
+    suffix = path.suffix.lower()
+    if path == STANDARD_OUTPUT or suffix in (suffix_of(request), suffix_for(request, info, objects)):
+        return
+    if suffix == ".zip":
+        raise _wrong_suffix(request, path)
+    found = f"{request.mask_type} has a picture for each of the {len(objects)} objects"
+    if not is_one_picture(info):
+        found = f"{info.path.name[:80]} is not one image"
+    raise InvalidRequest(f"output: {path.name[:80]!r} is one picture, but {found}, so it must end in .zip")
 
 
 def _check_report(request: Request, output: Path, path: Path) -> None:
@@ -256,13 +401,13 @@ def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
     )
 
 
-def _frames_to_read(request: Request, info: VideoInfo, objects: tuple[ObjectPrompts, ...], step: int) -> int:
+def _frames_to_read(request: Request, count: int, objects: tuple[ObjectPrompts, ...], step: int = 0) -> int:
     """Prompt frames are read ahead, and the frames up to the first of them once more for the backward pass.
 
     step: how many steps of the passes are done; then there is no prompt frame to read.
     """
-    passes = Passes.of(objects, info.frame_count, request.propagation)
-    return (0 if step else len(prompt_frames(objects))) + max(0, passes.turn - step) + info.frame_count
+    passes = Passes.of(objects, count, request.propagation)
+    return (0 if step else len(prompt_frames(objects))) + max(0, passes.turn - step) + count
 
 
 def output_spec(
@@ -301,25 +446,51 @@ class WatchedClip:
 
     def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
         """Yield the frames [start, stop)."""
-        with closing(self._frames(start, stop)) as frames:
+        with closing(self.watch(self._frames(start, stop))) as frames:
+            for frame in frames:
+                if stop is not None:  # a frame of the last pass, which reads to the end, counts when it is written
+                    self.count_frame()
+                yield frame
+
+    def watch(self, frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
+        """Yield frames from elsewhere, and count the seconds of waiting for them."""
+        with closing(frames):
             while True:
                 begin = time.perf_counter()
                 frame = next(frames, None)
                 self.seconds += time.perf_counter() - begin
                 if frame is None:
                     return
-                if stop is not None:  # a frame of the last pass, which reads to the end, counts when it is written
-                    self.count_frame()
                 yield frame
 
     def _frames(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
         """Decoded in a thread of its own, unless it is one frame or a few too large to wait."""
-        frames, depth = read_frames(self._info, start, stop), frames_between_stages(self._info)
+        frames, depth = self._source(start, stop), frames_between_stages(self._info)
         alone = stop is not None and stop - start == 1
         return read_ahead(frames, depth) if depth and not alone else frames
+
+    def _source(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
+        return read_frames(self._info, start, stop)
 
     def count_frame(self) -> None:
         """One frame more is done."""
         self._deadline.check()
         self._done += 1
         self._progress(self._done, self._total)
+
+
+class _WatchedShots(WatchedClip):
+    """The same of several shots."""
+
+    def __init__(self, shots: Shots, total: int, progress: Progress, deadline: Deadline) -> None:
+        super().__init__(shots.largest, total, progress, deadline)
+        self.frame_count = shots.frame_count
+        self._shots = shots
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(height, width) of a frame."""
+        info = self._shots.videos[self._shots.place(index)[0]]
+        return info.height, info.width
+
+    def _source(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
+        return self._shots.read(start, stop)

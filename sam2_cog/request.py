@@ -56,7 +56,7 @@ class Request:
         metadata={
             "option": Option(
                 "A video (MP4, MOV, MKV, WebM, GIF, ...), a .zip or a folder of numbered frames "
-                "(JPEG, PNG, WebP, BMP, TIFF), or an image."
+                "(JPEG, PNG, WebP, BMP, TIFF) or of videos (shots), or an image."
             )
         }
     )
@@ -70,7 +70,8 @@ class Request:
     )
     click_frames: str = _input(
         "0",
-        "For each click the number of its frame, from 0, with commas; if there are too few, the last one repeats.",
+        "For each click the number of its frame, from 0, with commas; if there are too few, the last one repeats. "
+        "Of shots 1:12 is frame 12 of shot 1, both from 0.",
     )
     click_object_ids: str = _input(
         "",
@@ -117,9 +118,9 @@ class Request:
     output_format: str = _input(
         "mp4",
         "mp4, mov (ProRes 4444) and webm (VP9) are videos; png, webp and jpg are a .zip of pictures with a "
-        "manifest.json. A binary archive holds a folder of PNG masks per object, whatever the format. csv is a table, "
-        "jsonl a line of JSON per frame, npz holds NumPy arrays; the others are data sets of frames and masks in a "
-        ".zip. These all hold the masks, whatever the mask_type.",
+        "manifest.json, or of one image one picture. A binary archive holds a folder of PNG masks per object, whatever "
+        "the format. csv is a table, jsonl a line of JSON per frame, npz holds NumPy arrays; the others are data sets "
+        "of frames and masks in a .zip. These all hold the masks, whatever the mask_type.",
         choices=(
             *("mp4", "mov", "webm", "png", "webp", "jpg", "csv", "jsonl", "npz"),
             *("coco", "ytvis", "yolo", "davis", "cvat", "label_studio", "x_anylabeling"),

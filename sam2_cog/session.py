@@ -33,7 +33,7 @@ from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
 from sam2_cog.media.frame_reader import FrameReader
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.pipeline import Result, WatchedClip, check_output, objects_of, output_spec, write_result
+from sam2_cog.pipeline import Result, WatchedClip, check_output, check_picture, objects_of, output_spec, write_result
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
 from sam2_cog.request import Request
@@ -202,6 +202,7 @@ class Session:
         of_images = self.info.container in IMAGE_CONTAINERS
         info = probe(self.info.path, request.frame_rate) if of_images else self.info
         objects = objects_of(request, info)
+        check_picture(request, info, objects, Path(path))
         passes = self._passes(objects, request.propagation)
         frames = self._tracker.frames_to_track(objects, passes) + info.frame_count
         clip = WatchedClip(info, frames, progress or LogProgress(), Deadline())

@@ -317,6 +317,7 @@ def draw_clip(folder: Path) -> None:
                 yield picture
 
         encode(pictures(), folder / "two_birds.mp4")
+    Image.fromarray(draw_frame(0)[0]).save(folder / "two_birds_photo.jpg", quality=90)
     clicks = {bird.name: position(bird, 0) for bird in sorted(BIRDS, key=lambda bird: bird.name)}
     request = {
         "click_coordinates": ",".join(f"[{round(x)},{round(y)}]" for x, y in clicks.values()),

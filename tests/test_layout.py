@@ -27,8 +27,10 @@ ALLOWED = {
     "painting": {"errors", "limits", "masks", "request"},
     "outputs": CELLAR | {"rings", "media", "painting"},
     "overlap": set(),
+    "separate_images": CELLAR | ROOMS | {"box_files"},
+    "shots": CELLAR | {"media", "mask_files", "box_files"},
+    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files", "separate_images", "shots", "resume"},
     "resume": {"errors", "media", "request", "engine"},
-    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files", "resume"},
     "session": CELLAR | ROOMS | {"pipeline", "mask_files", "box_files"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }

@@ -156,7 +156,10 @@ def test_without_flags_the_inputs_have_their_defaults(
         (["--output-quality", "good"], "argument --output-quality: invalid int value: 'good'"),
         (["--video-fps", "nan"], "video_fps: nan is not allowed, it must be a number from 0 to 240"),
         (["--mask-type", "pink"], "argument --mask-type: invalid choice: 'pink'"),
-        (["--output-format", "png"], "output: 'out.mp4' does not end in .zip, which png needs"),
+        (
+            ["--output-format", "png"],
+            "output: 'out.mp4' does not end in .zip, which png needs, or of one image in .png",
+        ),
         (["--colour", "pink"], "unrecognized arguments: --colour pink"),
         (["--model", "huge"], "argument --model: invalid choice: 'huge'"),
     ],

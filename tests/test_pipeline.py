@@ -176,6 +176,76 @@ def test_a_zip_of_frames_and_an_image_are_clips(run: Run, tmp_path: Path) -> Non
     assert probe(run(video=tmp_path / "one.png").path).frame_count == 1
 
 
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    Image.fromarray(numbered_frames(1, 97, 65)[0]).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def pick(name: Path) -> Callable[[str], Path]:
+    return name.with_suffix
+
+
+@pytest.mark.parametrize(
+    ("inputs", "suffix", "mode"),
+    [
+        ({"output_format": "png", "mask_type": "cutout"}, ".png", "RGBA"),
+        ({"output_format": "webp", "mask_type": "cutout"}, ".webp", "RGBA"),
+        ({"output_format": "jpg", "click_coordinates": "[30,40],[60,50]"}, ".jpg", "RGB"),
+        ({"output_format": "webp", "mask_type": "greenscreen"}, ".webp", "RGB"),
+        ({"output_format": "jpg", "mask_type": "binary"}, ".png", "L"),
+        ({"output_format": "png", "mask_type": "probability"}, ".png", "L"),
+    ],
+)
+def test_of_one_image_one_picture_is_enough(
+    demo_model: LoadedModel, photo: Path, tmp_path: Path, inputs: dict[str, Any], suffix: str, mode: str
+) -> None:
+    request = Request(photo, **{"click_coordinates": "[30,40]"} | inputs)
+    result = segment_video(request, demo_model, pick(tmp_path / "result"))
+    assert result.path == tmp_path / f"result{suffix}"
+    with Image.open(result.path) as picture:
+        assert (picture.mode, picture.size) == (mode, (97, 65))
+    archive = entries(segment_video(request, demo_model, tmp_path / "result.zip").path)
+    (name,) = (name for name in archive if name != "manifest.json")
+    assert archive[name] == result.path.read_bytes(), "the picture that the archive holds"
+    assert {entry.name for entry in tmp_path.iterdir()} == {"photo.png", f"result{suffix}", "result.zip"}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "suffix"),
+    [
+        ({"output_format": "png", "mask_type": "binary", "click_coordinates": "[30,40],[60,50]"}, ".zip"),
+        ({"output_format": "png", "separate_objects": True}, ".zip"),
+        ({"output_format": "coco"}, ".zip"),
+        ({}, ".mp4"),
+    ],
+)
+def test_of_one_image_everything_else_is_as_of_a_clip(
+    demo_model: LoadedModel, photo: Path, tmp_path: Path, inputs: dict[str, Any], suffix: str
+) -> None:
+    request = Request(photo, **{"click_coordinates": "[30,40]"} | inputs)
+    assert segment_video(request, demo_model, pick(tmp_path / "result")).path == tmp_path / f"result{suffix}"
+
+
+def test_one_picture_of_several_is_refused_before_the_network(
+    demo_model: LoadedModel, photo: Path, small_clip: Path, tmp_path: Path
+) -> None:
+    def refusal(video: Path, name: str, clicks: str = "[30,40]", **inputs: Any) -> str:
+        request = Request(video, clicks, output_format="png", **inputs)
+        with pytest.raises(InvalidRequest) as refused:
+            segment_video(request, lambda: pytest.fail("loaded"), tmp_path / name)
+        return str(refused.value)
+
+    one = "output: 'a.png' is one picture, but"
+    assert refusal(small_clip, "a.png") == f"{one} small.mp4 is not one image, so it must end in .zip"
+    assert refusal(photo, "a.png", "[30,40],[60,50]", mask_type="binary") == (
+        f"{one} binary has a picture for each of the 2 objects, so it must end in .zip"
+    )
+    assert refusal(photo, "a.jpg") == "output: 'a.jpg' does not end in .zip, which png needs, or of one image in .png"
+    apart = refusal(photo, "a.png", separate_objects=True)
+    assert apart == "output: 'a.png' does not end in .zip, which separate_objects needs"
+
+
 def test_the_same_request_gives_the_same_bytes(run: Run) -> None:
     given = {"output_format": "png", "mask_type": "binary"}
     first = run(**given).path.read_bytes()
@@ -315,7 +385,9 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(small_clip: Path, t
     video, archive = Request(small_clip, "[30,40]"), Request(small_clip, "[30,40]", output_format="png")
     (tmp_path / "folder.zip").mkdir()
     assert refused_output(archive, tmp_path / "folder.zip") == "'folder.zip' is a folder, but it must be a file"
-    assert refused_output(archive, str(tmp_path / "a.mp4")) == "'a.mp4' does not end in .zip, which png needs"
+    assert refused_output(archive, str(tmp_path / "a.mp4")) == (
+        "'a.mp4' does not end in .zip, which png needs, or of one image in .png"
+    )
     assert refused_output(video, tmp_path / "no" / "a.mp4") == f"the folder {str(tmp_path / 'no')!r} does not exist"
     assert refused_output(video, tmp_path / f"{'a' * 252}.mp4").startswith(f"'{'a' * 40}'... cannot be a path: a name")
     assert "cannot be a path" in refused_output(video, tmp_path / ("a/" * 2100) / "a.mp4")

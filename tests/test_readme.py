@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import sam2_cog
 from sam2_cog import pipeline, session
-from sam2_cog.__main__ import _parser
+from sam2_cog.__main__ import _parser, main
 from sam2_cog.box_files import read_boxes
 from sam2_cog.engine.checkpoints import CHECKPOINTS, verify_checkpoint
 from sam2_cog.engine.model import LoadedModel
@@ -105,7 +107,7 @@ def objects_of(request: Request) -> tuple[ObjectPrompts, ...]:
     return parse_prompts(
         request.click_coordinates,
         request.click_labels,
-        request.click_frames,
+        request.click_frames.removeprefix("0:"),  # of the first shot
         request.click_object_ids,
         request.click_corrections,
         request.click_candidates,
@@ -234,6 +236,16 @@ def test_the_recipe_for_supervision_runs(
     monkeypatch.chdir(tmp_path)
     exec(compile(ast.parse(code), "outputs.md", "exec"), {})
     assert probe(tmp_path / "annotated.mp4").frame_count == 3
+
+
+def test_the_recipe_for_a_photo_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (call,) = [call for call in own_commands() if "samples/two_birds_photo.jpg" in call]
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    monkeypatch.chdir(tmp_path)
+    assert main(call) == 0
+    with Image.open("birds.png") as picture:
+        alpha = np.asarray(picture)[..., 3]
+    assert alpha[222, 80] == alpha[96, 556] == 255 and alpha[10, 10] == 0
 
 
 def test_the_reader_of_lines_reads_what_its_command_writes(tmp_path: Path, small_model: LoadedModel) -> None:

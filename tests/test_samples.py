@@ -32,6 +32,11 @@ def test_the_same_bytes_of_frames_are_drawn_again() -> None:
     assert digest.hexdigest() == DRAWN_SHA256
 
 
+def test_the_photo_is_the_first_frame() -> None:
+    photo = np.asarray(Image.open(SAMPLES / "two_birds_photo.jpg")).astype(int)
+    assert np.abs(photo - draw_frame(0)[0]).mean() < 2
+
+
 def test_the_clip_is_what_the_script_draws() -> None:
     info = probe(SAMPLES / "two_birds.mp4")
     assert (info.width, info.height, info.frame_count, info.frame_rate) == (640, 360, 120, Fraction(24))

@@ -4,6 +4,7 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -65,9 +66,9 @@ def _demo(device: torch.device, dtype: torch.dtype) -> LoadedModel:
     """The trained demo network, in this type on any device."""
     network = build_network("demo")
     load_weights(network, fetch_checkpoint("demo"), "demo")
-    if device.type == "cuda" and dtype == torch.bfloat16:
-        return place_network("demo", network, device)
-    return LoadedModel("demo", network.to(device).eval().requires_grad_(False), device, dtype)
+    if device.type == "cuda" and dtype == torch.float32:  # where `place_network` would round the products
+        return LoadedModel("demo", network.to(device).eval().requires_grad_(False), device, dtype)
+    return replace(place_network("demo", network, device), dtype=dtype)
 
 
 def _operations(device: torch.device, *, quick: bool) -> Iterator[str]:

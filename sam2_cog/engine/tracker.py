@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -55,6 +55,20 @@ class Clip(Protocol):
     def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
         """Yield the frames [start, stop)."""
         ...
+
+
+@runtime_checkable
+class ClipOfShots(Clip, Protocol):
+    """A clip whose frames are not all of one size."""
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(height, width) of a frame."""
+        ...
+
+
+def frame_size(clip: Clip, index: int) -> tuple[int, int]:
+    """(height, width) of a frame of any clip."""
+    return clip.size(index) if isinstance(clip, ClipOfShots) else (clip.height, clip.width)
 
 
 class Tracker:
@@ -220,7 +234,7 @@ class Run:
 
     def empty(self, frame_index: int) -> FrameMasks:
         """No object on a frame."""
-        return no_masks(frame_index, len(self._targets), (self._clip.height, self._clip.width))
+        return no_masks(frame_index, len(self._targets), frame_size(self._clip, frame_index))
 
     def _resized(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, Tensor]]:
         """Each frame with its image in the network's size; as many as are encoded at once are resized ahead."""
@@ -286,7 +300,7 @@ class Run:
     def _frame_masks(self, index: int, found: Sequence[_Found]) -> Callable[[], FrameMasks]:
         logits = torch.stack([one.logits for one in found])
         scores, presence = torch.stack([one.iou for one in found]), torch.cat([one.presence for one in found])
-        masks = cut(logits, self._clip.height, self._clip.width)
+        masks = cut(logits, *frame_size(self._clip, index))
         estimates = on_its_way(torch.stack((scores.float(), presence.float())))
         soft = on_its_way(logits[:, 0].half()) if self._soft else None
 
@@ -372,7 +386,8 @@ class Run:
         return Conditioning(maps[0], found.pointer[0], filled[0], found.iou[0], found.presence[0])
 
     def _clicks(self, prompt: FramePrompt) -> Clicks:
-        return clicks_of(prompt, self._clip.width, self._clip.height, self._steps)
+        height, width = frame_size(self._clip, prompt.frame_index)
+        return clicks_of(prompt, width, height, self._steps)
 
 
 def clicks_of(prompt: FramePrompt, width: int, height: int, steps: Steps) -> Clicks:

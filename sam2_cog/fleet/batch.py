@@ -15,6 +15,7 @@ from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.status import MOST_ATTEMPTS, Event, Status
 from sam2_cog.fleet.storage import Results, fetch
+from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.video import VideoInfo, probe
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.progress import Progress
@@ -36,7 +37,8 @@ class Prepared:
 
     job: Job
     request: Request
-    info: VideoInfo
+    info: VideoInfo | None
+    """None of images of different sizes, and of shots."""
     folder: Path
 
 
@@ -116,7 +118,7 @@ def prepare(job: Job) -> Prepared:
     try:
         files: dict[str, Any] = {name: fetch(name, source, folder / name) for name, source in job.sources.items()}
         request = replace(job.request, **files)
-        return Prepared(job, request, probe(request.video, request.frame_rate), folder)
+        return Prepared(job, request, _info(request), folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -145,3 +147,10 @@ def let_go(prepared: "Future[Prepared]") -> None:
 
 def _quiet(done: int, total: int) -> None:
     """One line per clip is enough."""
+
+
+def _info(request: Request) -> VideoInfo | None:
+    try:
+        return probe(request.video, request.frame_rate)
+    except (UnlikeImages, HoldsVideos):
+        return None

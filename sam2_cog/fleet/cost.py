@@ -12,7 +12,7 @@ from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.storage import fetch
 from sam2_cog.limits import FRAMES
 from sam2_cog.mask_files import read_masks
-from sam2_cog.media.frame_archive import probe_images, unreadable
+from sam2_cog.media.frame_archive import ImageClip, UnlikeImages, probe_each, probe_images, unreadable
 from sam2_cog.media.stream_header import nominal_rate, picture_stream, rotation
 from sam2_cog.media.video import describe
 from sam2_cog.prompts import PromptStrings, parse_prompts
@@ -70,14 +70,23 @@ def _header(path: Path) -> tuple[int, int, int]:
     """Frames, width and height as displayed."""
     if not path.exists():
         raise unreadable(path, "does not exist")
-    images = probe_images(path, headers_only=True)
+    images = _images(path)
     if images is not None:
-        return images.count, images.width, images.height
+        return len(images), max(one.width for one in images), max(one.height for one in images)
     streams, _ = describe(path)
     stream = picture_stream(path, streams)
     sides = int(stream["width"]), int(stream["height"])
     width, height = reversed(sides) if rotation(stream) % 180 else sides
     return _header_frames(stream, streams), width, height
+
+
+def _images(path: Path) -> list[ImageClip] | None:
+    """What each image is, of one size or of several; None of a video."""
+    try:
+        clip = probe_images(path, headers_only=True)
+    except UnlikeImages:
+        return probe_each(path, headers_only=True)[1]
+    return [clip] * clip.count if clip else None
 
 
 def _header_frames(stream: dict[str, Any], streams: list[dict[str, Any]]) -> int:

@@ -8,7 +8,7 @@ import errno
 import os
 import re
 import zipfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -21,6 +21,7 @@ from PIL import Image
 
 from sam2_cog import limits
 from sam2_cog.errors import UnreadableVideo
+from sam2_cog.media.colour_profile import converted_from
 from sam2_cog.media.image_file import (
     HEAD_BYTES,
     kind_by_content,
@@ -38,6 +39,21 @@ IMAGE_CONTAINERS = ("zip", "folder", "image")
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a bound on what comes out
 _NOT_THE_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOENT)
 _LABEL_LENGTH = 60  # the end of a longer name says enough
+_VIDEO_SUFFIXES = (
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".mpg",
+    ".mpeg",
+    ".wmv",
+    ".flv",
+)
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _NAME_PARTS = re.compile(r"([^0-9]*?)((?:(?<![^_])-)?[0-9]+|\Z)")
 _DEFAULT_DURATION_MS = 100  # of a frame of an animation that gives none, as browsers do
@@ -59,8 +75,16 @@ class ImageClip:
     """What was passed over, as sentences."""
 
 
+class UnlikeImages(UnreadableVideo):
+    """A zip or a folder whose images are of different sizes: no clip, see `image_set`."""
+
+
+class HoldsVideos(UnreadableVideo):
+    """A zip or a folder of videos and no images, see `shots`."""
+
+
 @dataclass(frozen=True)
-class _File:
+class PackedFile:
     """A file of a zip or a folder: its path in there, its size in bytes, and what reads it."""
 
     name: str
@@ -93,7 +117,8 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
     is decoded: damage, and the times of an animation, stay unknown.
 
     Raises:
-        UnreadableVideo: no usable image in it, a damaged one, or images of different sizes or in several folders.
+        UnlikeImages: images of different sizes.
+        UnreadableVideo: no usable image in it, a damaged one, or images in several folders.
     """
     container = _container(path)
     if container is None:
@@ -104,22 +129,24 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
         for label, image in pictures:
             if container == "image" and image.format == "PNG" and picture_count(image) > 1:
                 return None  # an animated PNG is a clip, which ffmpeg reads
-            with _decoding(path, label):
+            with decoding(path, label):
                 width, height = upright_size(image)
             check_size(path, width, height)
-            first = first or _described(container, image, width, height)
+            first = first or replace(_described(container, image, width, height), notes=_colour_note(path, image))
             if (width, height) != (first.width, first.height):
                 found = f"holds an image of {width}x{height}{label}, but its first is {first.width}x{first.height}"
-                raise unreadable(path, f"{found}; all must be equal")
+                refusal = unreadable(path, f"{found}; all must be equal")
+                raise refusal if container == "image" else UnlikeImages(str(refusal))
             if not headers_only:
-                with _decoding(path, label):
+                with decoding(path, label):
                     require_usable(image)
             deadline.check()
             count += 1
             if picture_count(image) > 1 and "duration" in image.info:
                 durations.append(max(1, round(image.info["duration"] or _DEFAULT_DURATION_MS)))
     assert first is not None
-    return replace(first, count=count, durations_ms=tuple(durations), notes=_passed_over(path, container))
+    notes = (*first.notes, *_passed_over(path, container))
+    return replace(first, count=count, durations_ms=tuple(durations), notes=notes)
 
 
 def read_images(path: Path, start: int, stop: int) -> Generator[np.ndarray, None, None]:
@@ -130,9 +157,49 @@ def read_images(path: Path, start: int, stop: int) -> Generator[np.ndarray, None
     """
     with closing(_pictures(path, str(_container(path)), start, stop)) as pictures:
         for label, image in pictures:
-            with _decoding(path, label):
+            with decoding(path, label):
                 decoded = pixels(image)
             yield decoded
+
+
+def probe_each(path: Path, *, headers_only: bool = False) -> tuple[tuple[str, ...], list[ImageClip]]:
+    """The names of the images of a zip or a folder in their order, and what each one is, whatever its size.
+
+    headers_only: as of `probe_images`.
+
+    Raises:
+        UnreadableVideo: as `probe_images`, but for their sizes.
+    """
+    container, deadline, found = str(_container(path)), limits.Deadline(), []
+    with listing(path, container) as files:
+        names = tuple(PurePosixPath(file.name).name for file in _numbered(path, container, files))
+    notes = _passed_over(path, container)
+    with closing(_pictures(path, container, 0, None)) as pictures:
+        for label, image in pictures:
+            with decoding(path, label):
+                width, height = upright_size(image)
+            check_size(path, width, height)
+            described = replace(_described(container, image, width, height), count=1, notes=notes)
+            if not headers_only:
+                with decoding(path, label):
+                    require_usable(image)
+            deadline.check()
+            found.append(described)
+    return names, found
+
+
+def read_chosen(path: Path, chosen: Collection[int]) -> Generator[tuple[int, np.ndarray], None, None]:
+    """Those of the images of a zip or a folder, each with its place: (H, W, 3) uint8 RGB; one is held at a time.
+
+    Raises:
+        UnreadableVideo: an image cannot be decoded.
+    """
+    with closing(_pictures(path, str(_container(path)), 0, max(chosen) + 1)) as pictures:
+        for place, (label, image) in enumerate(pictures):
+            if place in chosen:
+                with decoding(path, label):
+                    decoded = pixels(image)
+                yield place, decoded
 
 
 def _container(path: Path) -> str | None:
@@ -155,12 +222,12 @@ def _pictures(
     if container == "image":
         yield from _pictures_of_one_file(path, start, stop)
         return
-    with _listing(path, container) as files:
+    with listing(path, container) as files:
         for file in _numbered(path, container, files)[start:stop]:
             label = f" ({PurePosixPath(file.name).name[-_LABEL_LENGTH:]})"
             if file.size > MAX_IMAGE_BYTES:
                 raise unreadable(path, f"holds an image of {file.size} bytes{label}, but {MAX_IMAGE_BYTES} is the most")
-            with _decoding(path, label):
+            with decoding(path, label):
                 image = Image.open(BytesIO(file.read()), formats=readable_kinds())
                 animated = picture_count(image) > 1
             if animated:
@@ -172,30 +239,30 @@ def _pictures(
 
 def _pictures_of_one_file(path: Path, start: int, stop: int | None) -> Generator[tuple[str, Image.Image], None, None]:
     with path.open("rb") as file:
-        with _decoding(path, ""):
+        with decoding(path, ""):
             image = Image.open(file, formats=readable_kinds())
             count = picture_count(image)
         if excess := limits.FRAMES.excess(count):
             raise unreadable(path, f"has {excess}")
         for index in range(count)[start:stop]:
             label = f" (picture {index + 1} of {count})" if count > 1 else ""
-            with _decoding(path, label):
+            with decoding(path, label):
                 image.seek(index)
             yield label, image
 
 
 @contextmanager
-def _listing(path: Path, container: str) -> Iterator[list[_File]]:
+def listing(path: Path, container: str) -> Iterator[list[PackedFile]]:
     """The files of a zip, or those that lie directly in a folder; they can be read inside this."""
     if container == "folder":
         entries = [entry for entry in os.scandir(path) if entry.is_file()]
-        yield [_File(entry.name, entry.stat().st_size, Path(entry.path).read_bytes) for entry in entries]
+        yield [PackedFile(entry.name, entry.stat().st_size, Path(entry.path).read_bytes) for entry in entries]
         return
-    with _decoding(path, ""):
+    with decoding(path, ""):
         archive = zipfile.ZipFile(path)
     with archive:
         packed = [entry for entry in archive.infolist() if not entry.is_dir()]
-        yield [_File(entry.filename, entry.file_size, partial(unpacked, archive, entry)) for entry in packed]
+        yield [PackedFile(entry.filename, entry.file_size, partial(unpacked, archive, entry)) for entry in packed]
 
 
 def unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
@@ -206,11 +273,12 @@ def unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         return packed.read(entry.file_size + 1)
 
 
-def _numbered(path: Path, container: str, files: list[_File]) -> list[_File]:
+def _numbered(path: Path, container: str, files: list[PackedFile]) -> list[PackedFile]:
     """The frames, in the order of the numbers in their names."""
-    frames = [file for file in files if _is_visible(file.name) and kind_by_name(file.name)]
+    frames = [file for file in files if is_visible(file.name) and kind_by_name(file.name)]
     if not frames:
-        raise unreadable(path, f"is a {container} without a JPEG, PNG, WebP, BMP or TIFF image")
+        refusal = unreadable(path, f"is a {container} without a JPEG, PNG, WebP, BMP or TIFF image")
+        raise HoldsVideos(str(refusal)) if any(map(is_video, files)) else refusal
     if excess := limits.FRAMES.excess(len(frames)):
         raise unreadable(path, f"has {excess}")
     if len({PurePosixPath(file.name).parent for file in frames}) > 1:
@@ -220,15 +288,25 @@ def _numbered(path: Path, container: str, files: list[_File]) -> list[_File]:
         kind = str(kind_by_name(file.name))
         if kind not in readable:
             raise unreadable(path, f"holds {_cannot_read(kind)} ({PurePosixPath(file.name).name})")
-    return sorted(frames, key=lambda file: (_natural_key(PurePosixPath(file.name).name), file.name))
+    return sorted(frames, key=lambda file: (natural_key(PurePosixPath(file.name).name), file.name))
+
+
+def is_video(file: PackedFile) -> bool:
+    """Whether a file's name says that it is a video."""
+    return is_visible(file.name) and PurePosixPath(file.name).suffix.lower() in _VIDEO_SUFFIXES
+
+
+def _colour_note(path: Path, image: Image.Image) -> tuple[str, ...]:
+    name = converted_from(image.info.get("icc_profile"))
+    return () if name is None else (sentence(path, f"has the colours of {name}, and was converted to sRGB"),)
 
 
 def _passed_over(path: Path, container: str) -> tuple[str, ...]:
     """A sentence that says how many files are no frames; hidden ones, which systems leave behind, do not count."""
     if container == "image":
         return ()
-    with _listing(path, container) as files:
-        others = [file.name for file in files if _is_visible(file.name) and not kind_by_name(file.name)]
+    with listing(path, container) as files:
+        others = [file.name for file in files if is_visible(file.name) and not kind_by_name(file.name)]
     if not others:
         return ()
     name = PurePosixPath(min(others)).name
@@ -237,12 +315,12 @@ def _passed_over(path: Path, container: str) -> tuple[str, ...]:
     return (sentence(path, f"holds {len(others)} other files, which were ignored ({name}, ...)"),)
 
 
-def _is_visible(name: str) -> bool:
+def is_visible(name: str) -> bool:
     parts = PurePosixPath(name).parts
     return bool(parts) and not any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
-def _natural_key(name: str) -> list[tuple[Decimal, str]]:
+def natural_key(name: str) -> list[tuple[Decimal, str]]:
     """A sort key under which frame2 comes before frame10: every run of digits counts as one number, of any length.
 
     A hyphen is a minus at the beginning of the name and after an underscore, elsewhere it separates.
@@ -262,13 +340,13 @@ def _cannot_read(kind: str) -> str:
 
 
 @contextmanager
-def _decoding(path: Path, label: str) -> Iterator[None]:
+def decoding(path: Path, label: str, kind: str = "an image") -> Iterator[None]:
     """Turn whatever a damaged archive or image raises into one sentence; what the system refuses stays an `OSError`."""
     try:
         yield
     except Exception as error:  # Pillow and zipfile raise almost anything on a damaged file
         if isinstance(error, OSError) and error.errno in _NOT_THE_FILE:
             raise
-        what = f"holds an image that cannot be decoded{label}" if label else "cannot be decoded"
+        what = f"holds {kind} that cannot be decoded{label}" if label else "cannot be decoded"
         reason = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", str(error).split("\n")[0].replace(str(path), path.name))
         raise unreadable(path, f"{what}: {reason[:120] or type(error).__name__}") from error

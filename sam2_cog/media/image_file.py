@@ -7,6 +7,8 @@ from pathlib import PurePath
 import numpy as np
 from PIL import Image, features
 
+from sam2_cog.media.colour_profile import to_srgb
+
 warnings.filterwarnings("ignore", module="PIL")  # oddities of a file that it can be read in spite of
 
 _SUFFIXES = {  # Pillow's names of the formats that frames come in, and how the names of their files end
@@ -83,14 +85,15 @@ def require_usable(image: Image.Image) -> None:
 
 
 def pixels(image: Image.Image) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, upright; an alpha plane is left out, 16 bits are scaled to 8."""
+    """(H, W, 3) uint8 sRGB, upright; an alpha plane is left out, 16 bits are scaled to 8."""
+    profile = image.info.get("icc_profile")
     transpose = _TRANSPOSES.get(_orientation(image))
     if transpose is not None:
         image = image.transpose(transpose)
     if image.mode.startswith("I;16"):  # grey, which Pillow would clip and not scale
         grey = (np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535
         return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
-    return np.array(image.convert("RGB"))
+    return np.array(to_srgb(image.convert("RGB"), profile))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -125,7 +125,7 @@ def probe(
             raise unreadable(path, "is empty")
         images = probe_images(path)
         rate = frame_rate or stream_header.DEFAULT_RATE
-        info = _probe_video(path, first_only, certain) if images is None else _image_info(path, images, rate)
+        info = _probe_video(path, first_only, certain) if images is None else image_info(path, images, rate)
     except PermissionError:
         raise unreadable(path, "cannot be opened: permission denied") from None
     if excess := excess_of_clip(info.frame_count, info.width * info.height, info.duration_seconds):
@@ -161,7 +161,8 @@ def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Gen
         raise unreadable(info.path, f"was changed while it was read: frame {index} is gone or of another size")
 
 
-def _image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
+def image_info(path: Path, images: ImageClip, rate: Fraction) -> VideoInfo:
+    """A clip of images, `rate` of them a second where they have no times of their own."""
     time_base, pts, end = 1 / rate, list(range(images.count)), images.count
     if images.durations_ms:  # an animation has times of its own
         *pts, end = accumulate(images.durations_ms, initial=0)
@@ -361,12 +362,23 @@ def _command(info: VideoInfo, start: int, stop: int, anchor: int, shown: ShownTi
     frames = shown.noted(frames) if shown else frames
     # the size is named so that a change of resolution within the stream cannot shift the raw bytes
     frames = frames.filter("scale", info.width, info.height, flags=_SCALER, **yuv)
-    frames = frames.filter("format", PIXEL_FORMAT if info.colours else "rgb24")
+    for pixels in _pixel_formats(info):
+        frames = frames.filter("format", pixels)
     count = stop - start + (shown is not None and stop == info.frame_count)
     ticks = {"enc_time_base": f"{info.time_base.numerator}/{info.time_base.denominator}"}  # coarser: a complaint
     output = {"format": "rawvideo", "frames:v": count, **passthrough(), **ticks}
     command: list[str] = ffmpeg.output(frames, "pipe:", **output).compile()
     return command
+
+
+def _pixel_formats(info: VideoInfo) -> tuple[str, ...]:
+    """What the picture becomes: from YUV by way of planes, which swscale makes with vector instructions.
+
+    Less than half the work of packed RGB at once, and equal in every bit; from RGB the way of planes is not equal.
+    """
+    if info.colours:
+        return (PIXEL_FORMAT,)
+    return ("gbrp", "rgb24") if info.yuv_matrix else ("rgb24",)
 
 
 def _frozen(values: Any) -> np.ndarray:

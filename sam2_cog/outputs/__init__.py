@@ -4,6 +4,7 @@ A further format is a further file with a subclass of `Output` (or of `VideoOutp
 in the table.
 """
 
+from sam2_cog.outputs.archive import EXACT, Archive
 from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.coco import CocoOutput
 from sam2_cog.outputs.csv import CsvOutput
@@ -26,7 +27,16 @@ from sam2_cog.outputs.yolo import YoloOutput
 from sam2_cog.outputs.ytvis import YtvisOutput
 from sam2_cog.request import Request
 
-__all__ = ["OUTPUTS", "REPORTS", "STANDARD_OUTPUT", "Output", "OutputSpec", "output_for", "suffix_of"]
+__all__ = [
+    "OUTPUTS",
+    "REPORTS",
+    "STANDARD_OUTPUT",
+    "Output",
+    "OutputSpec",
+    "output_for",
+    "suffix_of",
+    "suffix_of_picture",
+]
 
 OUTPUTS: dict[str, type[Output]] = {
     "mp4": Mp4Output,
@@ -62,3 +72,10 @@ def suffix_of(request: Request) -> str:
     """How the name of the request's result ends, with the dot."""
     kind = OUTPUTS[request.output_format]
     return SeparateVideos.suffix if request.separate_objects and issubclass(kind, VideoOutput) else kind.suffix
+
+
+def suffix_of_picture(request: Request) -> str:
+    """How the name ends where one picture is all that is asked for; empty where it never is."""
+    if request.separate_objects or not issubclass(OUTPUTS[request.output_format], Archive):
+        return ""
+    return ".png" if request.mask_type in EXACT else f".{request.output_format}"

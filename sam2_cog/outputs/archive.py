@@ -4,10 +4,12 @@
 `probability` writes the same folders and files with 255 times the network's probability in each pixel.
 The other mask types write `frames/<number>.<format>`, or `frames/<object>/<number>.<format>` with `separate_objects`.
 Numbers have five digits or more and go on without gaps, as editors want them; the manifest names each one's frame.
+
+Of one image the result may be the one picture itself, where the path's suffix is none of a zip.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -19,6 +21,7 @@ from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.outputs.manifest import Manifest
+from sam2_cog.outputs.one_picture import OnePicture
 from sam2_cog.outputs.zip_file import ZipFileWriter
 from sam2_cog.painting.captions import Picture
 
@@ -28,6 +31,9 @@ _PNG_OF_MASK = (
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
 )  # six times as fast as OpenCV's default on a mask, and smaller
 
+EXACT = ("binary", "probability")
+"""Mask types of which each object has pictures of its own."""
+
 
 class Archive(Output):
     """See the module. A format says how one picture is encoded."""
@@ -36,34 +42,44 @@ class Archive(Output):
 
     def __init__(self, spec: OutputSpec) -> None:
         super().__init__(spec)
-        self._exact = spec.mask_type in ("binary", "probability")
+        self._exact = spec.mask_type in EXACT
         top = "masks" if self._exact else "frames"
         apart = self._exact or spec.separate_objects
-        self._folders = tuple(f"{top}/{name}" for name in safe_names(spec.names)) if apart else ()
-        self._manifest = Manifest(spec, self._folders, notes=self.notes)
-        self._zip: ZipFileWriter | None = None
+        self.folders = tuple(f"{top}/{name}" for name in safe_names(spec.names)) if apart else ()
+        self._manifest = Manifest(spec, self.folders, notes=self.notes)
+        self._zip: ZipFileWriter | OnePicture | None = None
 
     @abstractmethod
     def _encode(self, picture: Picture) -> tuple[str, bytes]:
         """The suffix without the dot, and the file's content, for an (H, W, 3) RGB or (H, W, 4) RGBA uint8 picture."""
 
     def _open(self, path: Path) -> None:
-        self._zip = ZipFileWriter(path)
+        in_a_zip = self.spec.path.suffix.lower() == self.suffix
+        self._zip = ZipFileWriter(path) if in_a_zip else OnePicture(path)
 
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._zip is not None
-        number = f"{self.frames_written:05d}"
+        for name, content in self.files(frame, masks, f"{self.frames_written:05d}", range(len(self.folders))):
+            self._zip.store(name, content)
+        self._manifest.add(frame, facts)
+
+    def files(self, frame: Frame, masks: FrameMasks, stem: str, shown: Iterable[int]) -> Iterator[tuple[str, bytes]]:
+        """The files of a frame, each by its path in the archive, whose name begins with `stem`, and its content.
+
+        shown: the objects that have a picture of their own, where each has one.
+        """
         if self._exact:
             picture_of = _probability if self.spec.mask_type == "probability" else _binary
-            for index, folder in enumerate(self._folders):
+            for index in shown:
                 content = encode(".png", picture_of(masks, index), *_PNG_OF_MASK)
-                self._zip.store(f"{folder}/{number}.png", content)
+                yield f"{self.folders[index]}/{stem}.png", content
+        elif self.folders:
+            for index in shown:
+                suffix, content = self._encode(self._paint(frame, masks.only(index)))
+                yield f"{self.folders[index]}/{stem}.{suffix}", content
         else:
-            for index, folder in enumerate(self._folders or ("frames",)):
-                shown = masks.only(index) if self._folders else masks
-                suffix, content = self._encode(self._paint(frame, shown))
-                self._zip.store(f"{folder}/{number}.{suffix}", content)
-        self._manifest.add(frame, facts)
+            suffix, content = self._encode(self._paint(frame, masks))
+            yield f"frames/{stem}.{suffix}", content
 
     def _finish(self) -> None:
         assert self._zip is not None

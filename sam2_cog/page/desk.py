@@ -22,6 +22,7 @@ from sam2_cog.http_base import Json
 from sam2_cog.media.video import VideoInfo, probe, read_frames
 from sam2_cog.page.open_clip import OpenClip
 from sam2_cog.page.pictures import jpeg
+from sam2_cog.pipeline import is_one_picture
 from sam2_cog.session import Session
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class Desk:
             info = source.info
             facts |= {"width": info.width, "height": info.height, "aspect": float(info.pixel_aspect)}
             facts |= {"fps": float(info.frame_rate), "frames": info.frame_count if source.clip else None}
+            facts["single"] = is_one_picture(info)
         return facts
 
     def clip(self, identity: object) -> OpenClip:

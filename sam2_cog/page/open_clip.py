@@ -15,9 +15,9 @@ from starlette.exceptions import HTTPException
 from sam2_cog.errors import InvalidRequest, UnreadableVideo, quoted
 from sam2_cog.http_base import Json
 from sam2_cog.masks import FrameMasks
-from sam2_cog.outputs import suffix_of
 from sam2_cog.page import wire
 from sam2_cog.page.pictures import Pictures
+from sam2_cog.pipeline import suffix_for
 from sam2_cog.prompts import ObjectPrompts
 from sam2_cog.request import Request
 from sam2_cog.session import Session
@@ -155,7 +155,7 @@ class OpenClip:
     def write(self, inputs: Json, folder: Path) -> Generator[Json, None, None]:
         """Write the result into a folder: how far that is, then its path, or that it was stopped."""
         request, objects = self._parsed(inputs)
-        path = folder / f"{self.info.path.stem}_result{suffix_of(request)}"
+        path = folder / f"{self.info.path.stem}_result{suffix_for(request, self.info, objects)}"
         with self._at_work():
             self._begin(request, objects).close()
             reports: Queue[Json | None] = Queue()

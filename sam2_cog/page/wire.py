@@ -4,12 +4,14 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sam2_cog.http_base import Json
 from sam2_cog.masks import FrameMasks, ObjectMask, run_lengths
-from sam2_cog.outputs import suffix_of
+from sam2_cog.outputs import suffix_of, suffix_of_picture
+from sam2_cog.outputs.archive import EXACT
 from sam2_cog.painting.render import FILL_OPACITY, object_colour
 from sam2_cog.prompts import ObjectPrompts
 from sam2_cog.request import FILES, Request, option
@@ -19,6 +21,8 @@ COLOURS = 72
 ABSENT, LEAST_SURE, SUREST = 1, 2, 255
 """A lane of the timeline has a byte a frame: 0 not tracked, 1 not there, 2 to 255 there with a score of 0 to 1."""
 
+KINDS = ("highlighted", EXACT[0])
+"""A painted mask type, and an exact one."""
 
 CLICKS = tuple(item.name for item in fields(Request) if item.name.startswith("click_"))
 NOT_HERE = (*FILES, "mask_frames")
@@ -28,22 +32,27 @@ NOT_HERE = (*FILES, "mask_frames")
 def facts_json(model: str) -> Json:
     """What does not depend on the clip: the inputs with their defaults and bounds, and the colours.
 
-    `suffixes`: how the name of a result ends, for each format without and with `separate_objects`.
+    `suffixes`: how the name of a result ends, for each format without and with `separate_objects`; `pictures`: the same
+    where one picture is enough, painted or, for the mask types that are `exact`, of one object.
     """
+    formats = option("output_format").choices
     others = [item for item in fields(Request) if item.name not in (*CLICKS, *NOT_HERE)]
     return {
         "model": model,
         "colours": ["#{:02x}{:02x}{:02x}".format(*object_colour(index)) for index in range(COLOURS)],
         "opacity": FILL_OPACITY,
         "defaults": {name: Request.__dataclass_fields__[name].default for name in CLICKS},
-        "suffixes": {name: [_suffix(name, False), _suffix(name, True)] for name in option("output_format").choices},
+        "suffixes": {
+            name: [suffix_of(_asked(name)), suffix_of(_asked(name, separate_objects=True))] for name in formats
+        },
+        "pictures": {name: [suffix_of_picture(_asked(name, mask_type=kind)) for kind in KINDS] for name in formats},
+        "exact": EXACT,
         "inputs": [{"name": item.name, "default": item.default, **vars(option(item.name))} for item in others],
     }
 
 
-def _suffix(output_format: str, separate_objects: bool) -> str:
-    request = Request(Path("clip"), "[0,0]", output_format=output_format, separate_objects=separate_objects)
-    return suffix_of(request)
+def _asked(output_format: str, **inputs: Any) -> Request:
+    return Request(Path("clip"), "[0,0]", output_format=output_format, **inputs)
 
 
 def entries_json(objects: Iterable[ObjectPrompts]) -> list[Json]:

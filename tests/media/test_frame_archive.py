@@ -287,20 +287,20 @@ def test_frames_that_change_after_probing_are_no_shorter_clip(tmp_path: Path) ->
 def test_names_sort_by_their_numbers(tmp_path: Path, names: list[str]) -> None:
     content = encode_image(FRAMES[0])
     path = write_zip(tmp_path / "a.zip", [(name, content) for name in reversed(names)])
-    files = [frame_archive._File(name, 0, bytes) for name in reversed(names)]
+    files = [frame_archive.PackedFile(name, 0, bytes) for name in reversed(names)]
     assert [file.name for file in frame_archive._numbered(path, "zip", files)] == names
     assert probe(path).frame_count == len(names)
 
 
 @given(st.lists(st.text(min_size=1, max_size=30), max_size=6))
 def test_any_names_can_be_sorted(names: list[str]) -> None:
-    ordered = sorted(names, key=frame_archive._natural_key)
+    ordered = sorted(names, key=frame_archive.natural_key)
     assert sorted(ordered) == sorted(names)
 
 
 @given(st.lists(st.integers(-(10**30), 10**30), unique=True), st.sampled_from(["", "shot_", "a1_"]))
 def test_whole_numbers_sort_as_numbers(values: list[int], prefix: str) -> None:
-    names = sorted((f"{prefix}{value}.png" for value in values), key=frame_archive._natural_key)
+    names = sorted((f"{prefix}{value}.png" for value in values), key=frame_archive.natural_key)
     assert names == [f"{prefix}{value}.png" for value in sorted(values)]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from sam2_cog.__main__ import main
 from sam2_cog.engine.model import LoadedModel
@@ -23,7 +24,7 @@ from sam2_cog.request import Request
 from sam2_cog.session import Session
 from tests.clips import numbered_frames, set_rotation, write_clip
 from tests.http_server import running
-from tests.page.disc import LOSSLESS, disc_centre, disc_clip
+from tests.page.disc import LOSSLESS, disc_centre, disc_clip, disc_frames
 
 pytest.importorskip("playwright", reason="the package playwright is not installed: pip install -e '.[dev]'")
 from tests.page.browser import CHROMIUM, User, chromium
@@ -373,6 +374,30 @@ def test_tab_goes_through_the_masks_of_a_click(
     for frame in (0, 5):
         assert np.array_equal(masks[f"masks/object_1/{frame:05}.png"], frame_mask(user, frame))
     check_other_lines(user, line, clips["disc"])
+
+
+def test_a_photo_is_cut_out_as_one_picture(make_user: Callable[..., User], tmp_path: Path) -> None:
+    user = make_user()
+    photo = tmp_path / "photo.png"
+    Image.fromarray(disc_frames(1, WIDTH, HEIGHT)[0]).save(photo)
+    user.open(photo)
+    user.click(*CENTRE)
+    user.page.locator("select[name=output_format]").select_option("webp")
+    user.page.locator("select[name=mask_type]").select_option("cutout")
+    user.see("#download", "download .webp")
+    assert copied(user, "Command line").endswith("--output photo_result.webp")
+    with user.page.expect_download() as download, user.until_more("worked"):
+        user.press("d")
+    assert download.value.suggested_filename == "photo_result.webp"
+    cut = Image.open(download.value.path())
+    assert (cut.format, cut.mode, cut.size) == ("WEBP", "RGBA", (WIDTH, HEIGHT))
+    user.page.locator("select[name=mask_type]").select_option("binary")
+    assert copied(user, "Command line").endswith("--output photo_result.png")
+    user.press("n")
+    user.click(*CORNER)
+    assert copied(user, "Command line").endswith("--output photo_result.zip")
+    assert user.complaints == []
+    user.page.context.close()
 
 
 def test_background_clicks_boxes_and_objects(user: User) -> None:

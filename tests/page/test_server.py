@@ -295,6 +295,11 @@ def test_the_form_has_every_input_that_is_no_click_and_no_file(asked: Page) -> N
     assert shown.keys() | elsewhere == Request.__dataclass_fields__.keys()
     assert all(isinstance(default, str | int | float) for default in shown.values())  # what a form can hold
     assert Request(Path("a"), "[1,1]", **shown) == Request(Path("a"), "[1,1]")
+    assert {name: of for name, of in facts["pictures"].items() if any(of)} == {
+        "png": [".png", ".png"],
+        "webp": [".webp", ".png"],
+        "jpg": [".jpg", ".png"],
+    }
     assert facts["suffixes"].keys() == set(next(e["choices"] for e in facts["inputs"] if e["name"] == "output_format"))
 
 

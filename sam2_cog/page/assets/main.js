@@ -324,7 +324,10 @@ class App {
   /** How the name of the result ends. */
   get suffix() {
     const { form } = this.look;
-    return this.facts.suffixes[form.value("output_format")][Number(form.value("separate_objects"))];
+    const [format, apart] = [form.value("output_format"), Number(form.value("separate_objects"))];
+    const perObject = this.facts.exact.includes(form.value("mask_type"));
+    const isOne = this.clip?.single && !apart && !(perObject && doc.countObjects(this.editor.doc) > 1);
+    return (isOne && this.facts.pictures[format]?.[Number(perObject)]) || this.facts.suffixes[format][apart];
   }
 
   /** Ask for the masks of this frame and for what is stale: one question at a time, and of many only the last. */

@@ -16,6 +16,8 @@ export function ranked(doc) {
   return [...found, ...doc.objects.filter((object) => !found.includes(object))];
 }
 
+export const countObjects = (doc) => doc.objects.filter((object) => hasForeground(doc, object.id)).length;
+
 export const clicksOf = (doc, id, frame) =>
   doc.clicks.filter((click) => click.object === id && (frame === undefined || click.frame === frame));
 

@@ -1,0 +1,76 @@
+"""Several shots as one clip: frames written as `shot:frame`, and what a request asks for on them.
+
+An object that is prompted in one shot is looked for in all of them: the shots are tracked one after the other, as if
+they were one clip with cuts.
+"""
+
+import re
+
+from sam2_cog.box_files import read_boxes
+from sam2_cog.errors import InvalidRequest
+from sam2_cog.mask_files import read_masks
+from sam2_cog.media.shots import Shots
+from sam2_cog.prompts import FramePrompt, ObjectPrompts, parse_prompts
+from sam2_cog.request import Request
+
+_SHOT_AND_FRAME = re.compile(r"(?<![\w.:-])([0-9]{1,9}):([0-9]{1,9})(?![\w.:-])")
+
+
+def objects_of_shots(request: Request, shots: Shots) -> tuple[ObjectPrompts, ...]:
+    """What a request asks for; its frames are numbered through, or `shot:frame`, both from 0. Raises InvalidRequest."""
+    sizes = {(info.width, info.height) for info in shots.videos}
+    if request.masks and len(sizes) > 1:
+        raise InvalidRequest(f"masks: the shots of {shots.path.name} differ in size, they take clicks and boxes alone")
+    size = {
+        "width": max(width for width, _ in sizes),
+        "height": max(height for _, height in sizes),
+        "frame_count": shots.frame_count,
+    }
+    mask_frames = numbered_through("mask_frames", request.mask_frames, shots)
+    masks = read_masks(request.masks, mask_frames, **size) if request.masks else ()
+    boxes = read_boxes(request.boxes, **size) if request.boxes else ()
+    objects = parse_prompts(
+        request.click_coordinates,
+        request.click_labels,
+        numbered_through("click_frames", request.click_frames, shots),
+        request.click_object_ids,
+        request.click_corrections,
+        request.click_candidates,
+        **size,
+        propagation=request.propagation,
+        from_files=[*masks, *boxes],
+    )
+    for one in objects:
+        for prompt in (*one.prompts, *one.corrections):
+            _check_within(one.name, prompt, shots)
+    return objects
+
+
+def numbered_through(name: str, text: str, shots: Shots) -> str:
+    """A list of frames with every `shot:frame` as the number that this frame has in all shots together."""
+
+    def number(found: re.Match[str]) -> str:
+        shot, frame = int(found[1]), int(found[2])
+        if shot >= len(shots.videos):
+            last = len(shots.videos) - 1
+            raise InvalidRequest(f"{name}: {found[0]!r} is in shot {shot}, but there are shots 0 to {last}")
+        info = shots.videos[shot]
+        if frame >= info.frame_count:
+            what = f"shot {shot} ({info.path.name}) has frames 0 to {info.frame_count - 1}"
+            raise InvalidRequest(f"{name}: {found[0]!r} is on frame {frame}, but {what}")
+        return str(shots.starts[shot] + frame)
+
+    return _SHOT_AND_FRAME.sub(number, text)
+
+
+def _check_within(name: str, prompt: FramePrompt, shots: Shots) -> None:
+    """Clicks were read against the largest sides of all shots."""
+    shot, frame = shots.place(prompt.frame_index)
+    info = shots.videos[shot]
+    shown = f"on frame {frame} of shot {shot} ({info.path.name}), which is {info.width}x{info.height}"
+    for x, y in prompt.points:
+        if x >= info.width or y >= info.height:
+            raise InvalidRequest(f"click_coordinates: {name!r} is clicked at [{x:g}, {y:g}] {shown}")
+    if prompt.box and (prompt.box[2] > info.width or prompt.box[3] > info.height):
+        numbers = ", ".join(f"{number:g}" for number in prompt.box)
+        raise InvalidRequest(f"click_coordinates: {name!r} has the box [{numbers}] {shown}")
