@@ -82,6 +82,12 @@ ARCHIVE_BYTES = Limit("SAM2_MAX_ARCHIVE_BYTES", 1 << 35, "bytes", "bytes of an a
 JOURNAL_BYTES = Limit(
     "SAM2_MAX_JOURNAL_BYTES", 1 << 33, "bytes", "bytes on disk from which an open session goes on after an edit"
 )
+DECODED_BYTES = Limit(
+    "SAM2_MAX_DECODED_BYTES",
+    1 << 34,
+    "bytes",
+    "bytes on disk of a clip's decoded frames, where decoding can begin only far before them",
+)
 SECONDS = Limit("SAM2_MAX_SECONDS", 24 * 3600, "seconds", "seconds that a whole prediction may take")
 STALL_SECONDS = Limit("SAM2_MAX_STALL_SECONDS", 120, "seconds", "seconds that ffmpeg may take for its next bytes")
 FFMPEG_BYTES = Limit("SAM2_MAX_FFMPEG_BYTES", 1 << 34, "bytes", "address space of each ffmpeg process")

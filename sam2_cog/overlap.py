@@ -4,7 +4,10 @@ Each queue has an owner at either end and a bound. An error of either side reach
 short ones, so that an exception from outside (a cancel) is never held up by a full or an empty queue.
 """
 
+import os
+from collections import deque
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -104,6 +107,57 @@ class WriteBehind(Generic[T]):
             except BaseException as error:
                 self._error = error
                 self._stop.set()
+
+
+class OrderedPool(Generic[T]):
+    """Does pieces of work in several threads, and hands their results to `consume` in the order of the pieces.
+
+    `consume` is called by those who call `submit`, `put` and `finish`; there, too, is raised what a piece raises. Twice
+    as many pieces as there are threads are begun or wait: one more has to wait for the oldest.
+    """
+
+    def __init__(self, consume: Callable[[T], None], threads: int) -> None:
+        self._consume = consume
+        self._most = 2 * threads
+        self._pool = ThreadPoolExecutor(threads, "ordered-pool")
+        self._waiting: deque[Future[T]] = deque()
+
+    def submit(self, work: Callable[[], T]) -> None:
+        """Hand a piece over."""
+        while len(self._waiting) >= self._most:
+            self._take()
+        self._append(self._pool.submit(work))
+
+    def put(self, result: T) -> None:
+        """Hand over what needs no work; it waits for its turn."""
+        done = Future[T]()
+        done.set_result(result)
+        self._append(done)
+
+    def finish(self) -> None:
+        """Wait for every piece, and consume what is left."""
+        while self._waiting:
+            self._take()
+
+    def stop(self) -> None:
+        """Drop what waits; what is in work ends by itself. Called last, also after `finish`."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _append(self, piece: Future[T]) -> None:
+        self._waiting.append(piece)
+        while self._waiting and (self._waiting[0].done() or len(self._waiting) > self._most):
+            self._take()
+
+    def _take(self) -> None:
+        oldest = self._waiting.popleft()
+        while not oldest.done():
+            wait((oldest,), _WAIT_SECONDS)
+        self._consume(oldest.result())
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _offer(queue: "Queue[Any]", item: object, stop: Event) -> bool:

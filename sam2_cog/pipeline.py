@@ -465,7 +465,9 @@ class WatchedClip:
 
     def _frames(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
         """Decoded in a thread of its own, unless it is one frame or a few too large to wait."""
+        begin = time.perf_counter()
         frames, depth = self._source(start, stop), frames_between_stages(self._info)
+        self.seconds += time.perf_counter() - begin  # of copying what lies before them
         alone = stop is not None and stop - start == 1
         return read_ahead(frames, depth) if depth and not alone else frames
 

@@ -25,7 +25,7 @@ ALLOWED = {
     "box_files": {"errors", "limits", "click_lists", "prompts"},
     "engine": {"errors", "limits", "masks", "prompts", "media"},
     "painting": {"errors", "limits", "masks", "request"},
-    "outputs": CELLAR | {"rings", "media", "painting"},
+    "outputs": CELLAR | {"rings", "overlap", "media", "painting"},
     "overlap": set(),
     "separate_images": CELLAR | ROOMS | {"box_files"},
     "shots": CELLAR | {"media", "mask_files", "box_files"},

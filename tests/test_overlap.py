@@ -3,10 +3,11 @@
 import threading
 import time
 from collections.abc import Generator, Iterator
+from functools import partial
 
 import pytest
 
-from sam2_cog.overlap import WriteBehind, read_ahead
+from sam2_cog.overlap import OrderedPool, WriteBehind, cores, read_ahead
 
 
 class Cancelled(BaseException):
@@ -142,3 +143,103 @@ def test_a_cancel_is_not_held_up_by_a_writer_that_hangs() -> None:
         raise Cancelled
     assert time.monotonic() - begin < 5
     release.set()
+
+
+@pytest.fixture
+def taken() -> list[int]:
+    return []
+
+
+def test_a_pool_keeps_the_order_whichever_piece_is_done_first(taken: list[int]) -> None:
+    def slowly(number: int) -> int:
+        time.sleep(0.002 * (number % 3))
+        return number
+
+    pool = OrderedPool(taken.append, 4)
+    for number in range(60):
+        if number % 5:
+            pool.submit(partial(slowly, number))
+        else:
+            pool.put(number)
+    pool.finish()
+    pool.stop()
+    assert taken == list(range(60))
+
+
+def test_a_pool_works_at_several_pieces_at_a_time_but_no_more_than_it_may(taken: list[int]) -> None:
+    together, most, lock = 0, 0, threading.Lock()
+
+    def work() -> int:
+        nonlocal together, most
+        with lock:
+            together += 1
+            most = max(most, together)
+        time.sleep(0.02)
+        with lock:
+            together -= 1
+        return 0
+
+    pool = OrderedPool(taken.append, 3)
+    for _ in range(12):
+        pool.submit(work)
+    pool.finish()
+    pool.stop()
+    assert most == 3 and len(taken) == 12
+
+
+def test_no_more_waits_in_a_pool_than_the_bound(taken: list[int]) -> None:
+    release, submitted = threading.Event(), list[int]()
+    pool = OrderedPool(taken.append, 2)
+
+    def produce() -> None:
+        for number in range(12):
+            pool.submit(lambda: bool(release.wait()) + 0)
+            submitted.append(number)
+            pool.put(number)
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    time.sleep(0.3)
+    assert len(submitted) == 2, "of them two are in work; with what was put behind each, that is twice the threads"
+    release.set()
+    producer.join()
+    pool.finish()
+    pool.stop()
+    assert taken == [value for number in range(12) for value in (1, number)]
+
+
+def test_an_error_of_a_piece_is_raised_where_the_next_ones_are_handed_over(taken: list[int]) -> None:
+    def fail() -> int:
+        raise OSError("disk full")
+
+    pool = OrderedPool(taken.append, 2)
+    pool.submit(lambda: 0)
+    pool.submit(fail)
+    with pytest.raises(OSError, match="disk full"):
+        for _ in range(5):
+            pool.submit(lambda: 1)
+    pool.stop()
+    assert taken == [0]
+
+
+def test_a_stopped_pool_drops_what_waits(taken: list[int]) -> None:
+    release, begun = threading.Event(), list[int]()
+
+    def work() -> int:
+        begun.append(0)
+        release.wait()
+        return 0
+
+    pool = OrderedPool(taken.append, 1)
+    pool.submit(work)
+    pool.submit(work)
+    begin = time.monotonic()
+    pool.stop()
+    assert time.monotonic() - begin < 1, "it does not wait for what is in work"
+    release.set()
+    time.sleep(0.1)
+    assert len(begun) == 1 and taken == []
+
+
+def test_there_is_a_core_to_work_on() -> None:
+    assert cores() >= 1

@@ -114,7 +114,7 @@ def test_an_archive_holds_a_picture_per_frame(run: Run, output_format: str, mask
 def test_small_parts_are_left_out_where_that_is_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     speckled = np.zeros((64, 96), bool)
     speckled[20:40, 30:60] = speckled[:3, :3] = True
-    monkeypatch.setattr(tracker, "cut", lambda logits, height, width: (ObjectMask.of(speckled),))
+    monkeypatch.setattr(tracker, "cut", lambda logits, height, width: lambda: (ObjectMask.of(speckled),))
     for percent, area in ((0, 609), (1, 609), (2, 600)):
         request = {"output_format": "png", "mask_type": "binary", "click_object_ids": "card"}
         found = entries(run(**request, smallest_part=percent).path)

@@ -26,6 +26,7 @@ import numpy as np
 from sam2_cog import limits
 from sam2_cog.errors import UnreadableVideo
 from sam2_cog.media import stream_header
+from sam2_cog.media.decoded_copy import DecodedCopy, copy_images, images_that_fit
 from sam2_cog.media.ffmpeg_run import SOURCE, ffprobe, has_complained, input_options, passthrough, reason, running
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, sentence, unreadable
 from sam2_cog.media.frame_times import FrameTimes, put_right
@@ -39,7 +40,7 @@ _log = logging.getLogger(__name__)
 _SEEKABLE = ("mov", "matroska")  # containers with an index of exact time stamps
 _JUMPING = ("mpegts", "mpeg")  # containers whose clock may jump, so that files can be joined by `cat`
 _MOST_IN_VAIN = (
-    64  # frames decoded only to be passed over, before a clip without an index is copied into one that has it
+    64  # frames decoded only to be passed over, before a clip or a part of it is copied; and a window's most
 )
 _SCALER = "bicubic+accurate_rnd+full_chroma_int"  # right to half a level; swscale's quick path is off by up to 3
 
@@ -97,9 +98,19 @@ class BrokenPromise(UnreadableVideo):
     """A clip's frames are not those that its packets promised; the next `probe` of it decodes them all."""
 
 
+class _Copies:
+    """What was copied of a clip, by one thread at a time, so that windows of it need not be decoded from far before."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.indexed: IndexedCopy | None = None
+        self.decoded: DecodedCopy | None = None
+        self.no_index = self.no_room = False
+
+
 _promise_breakers: set[tuple[int, ...]] = set()  # files whose packets promised what is not so
-_copies: WeakKeyDictionary[VideoInfo, IndexedCopy | None] = WeakKeyDictionary()  # they live as long as the clip's info
-_copying = Lock()
+_copies: WeakKeyDictionary[VideoInfo, _Copies] = WeakKeyDictionary()  # they live as long as the clip's info
+_all_copies = Lock()
 
 
 def probe(
@@ -136,7 +147,8 @@ def probe(
 def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
     """Stream the frames [start, stop) of a probed clip; a frame has the same pixels whatever `start` is.
 
-    Nothing but the current frame is held. Closing the iterator, or any error, ends ffmpeg at once.
+    Nothing but the current frame is held. Closing the iterator, or any error, ends ffmpeg at once. What has to be
+    copied so that frames far into a clip can be reached (see `_decode`) is copied before this returns.
 
     Raises:
         UnreadableVideo: the file changed or broke since it was probed.
@@ -145,14 +157,19 @@ def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Gen
     stop = info.frame_count if stop is None else stop
     if not 0 <= start <= stop <= info.frame_count:
         raise ValueError(f"frames [{start}, {stop}) of a clip of {info.frame_count}")
-    if start == stop:
-        return
-    if not info.path.exists():
+    if start < stop and not info.path.exists():
         raise unreadable(info.path, "is no longer there")
-    images = read_images(info.path, start, stop) if info.container in IMAGE_CONTAINERS else _decode(info, start, stop)
+    if info.container in IMAGE_CONTAINERS or start == stop:
+        return _numbered(info, start, stop, read_images(info.path, start, stop))
+    return _numbered(info, start, stop, _decode(info, start, stop))
+
+
+def _numbered(
+    info: VideoInfo, start: int, stop: int, images: Generator[np.ndarray, None, None]
+) -> Generator[Frame, None, None]:
     index = start
     with closing(images):
-        for image in images:
+        for image in images if start < stop else ():
             if image.shape[:2] != (info.height, info.width):
                 break
             yield Frame(index, float(int(info.pts[index]) * info.time_base), image)
@@ -276,11 +293,24 @@ def describe(path: Path, *options: str) -> tuple[list[dict[str, Any]], str]:
 
 
 def _decode(info: VideoInfo, start: int, stop: int) -> Generator[np.ndarray, None, None]:
-    """Decode from the last frame before `start` where that is possible, else from the beginning of the file."""
+    """The frames as they are decoded from the last place before `start` where that can begin, or out of a copy.
+
+    Where no such place is known, the packets are copied into a file with an index; where it is far before a window of
+    frames, as it is in a GIF, the decoded frames are. Both is done here, in the thread of the caller, which a cancel
+    reaches, and not when the first frame is asked for.
+    """
+    source = info
     if start > _MOST_IN_VAIN and not len(info.seek_points) and info.uniform and info.orderly:
-        info = _indexed(info)
-    position = bisect_right(info.seek_points, start) - 1
-    anchor = int(info.seek_points[position]) if position >= 0 else 0
+        source = _indexed(info)
+    position = bisect_right(source.seek_points, start) - 1
+    anchor = int(source.seek_points[position]) if position >= 0 else 0
+    if start - anchor > _MOST_IN_VAIN and (copy := _decoded(info, source, anchor, start, stop)):
+        return copy.read(start, stop)
+    return _decode_from(source, anchor, start, stop)
+
+
+def _decode_from(info: VideoInfo, anchor: int, start: int, stop: int) -> Generator[np.ndarray, None, None]:
+    """Decode from frame `anchor` where that turns out to be possible, else from the beginning of the file."""
     if anchor > 0:
         with closing(_run(info, start, stop, anchor)) as images:
             first = next(images, None)
@@ -297,12 +327,38 @@ def _decode(info: VideoInfo, start: int, stop: int) -> Generator[np.ndarray, Non
         yield from islice(_run(info, 0, stop, 0), start, None)
 
 
+def _copies_of(info: VideoInfo) -> _Copies:
+    with _all_copies:
+        return _copies.setdefault(info, _Copies())
+
+
+def _decoded(info: VideoInfo, source: VideoInfo, anchor: int, start: int, stop: int) -> DecodedCopy | None:
+    """A copy that holds the frames [start, stop), and those before them back to `anchor` as far as there is room.
+
+    Made for a window, not for a single frame or the rest of a clip; None where there is none and none is made.
+    """
+    copies, image_bytes = _copies_of(info), info.width * info.height * 3
+    with copies.lock:
+        if copies.decoded and copies.decoded.holds(start, stop):
+            return copies.decoded
+        room = images_that_fit(image_bytes)
+        if copies.no_room or not 1 < stop - start <= min(_MOST_IN_VAIN, room):
+            return None
+        copies.decoded, first = None, max(anchor, stop - room)
+        with closing(_decode_from(source, anchor, first, stop)) as images:
+            copies.decoded = copy_images(images, first, stop, (info.height, info.width))
+        copies.no_room = copies.decoded is None
+        return copies.decoded
+
+
 def _indexed(info: VideoInfo) -> VideoInfo:
     """The clip as its indexed copy has it, which is made once; the clip as it is where there can be none."""
-    with _copying:
-        if info not in _copies:
-            _copies[info] = copy_stream(info.path, info.stream_index, info.frame_times)
-        copy = _copies[info]
+    copies = _copies_of(info)
+    with copies.lock:
+        if copies.indexed is None and not copies.no_index:
+            copies.indexed = copy_stream(info.path, info.stream_index, info.frame_times)
+            copies.no_index = copies.indexed is None
+        copy = copies.indexed
     if copy is None:
         return info
     return replace(

@@ -9,20 +9,23 @@ Of one image the result may be the one picture itself, where the path's suffix i
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
-from sam2_cog.masks import FrameMasks
-from sam2_cog.media.video import Frame
+from sam2_cog.masks import FrameMasks, mask_union
+from sam2_cog.media.video import Frame, VideoInfo
 from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.outputs.manifest import Manifest
 from sam2_cog.outputs.one_picture import OnePicture
 from sam2_cog.outputs.zip_file import ZipFileWriter
+from sam2_cog.overlap import cores
 from sam2_cog.painting.captions import Picture
 
 _PNG_OF_MASK = (
@@ -30,6 +33,9 @@ _PNG_OF_MASK = (
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
 )  # six times as fast as OpenCV's default on a mask, and smaller
+
+_MOST_ENCODERS = 8
+_BYTES_IN_WORK = 1 << 27  # of the pictures that are encoded at a time, and of OpenCV's copies of them
 
 EXACT = ("binary", "probability")
 """Mask types of which each object has pictures of its own."""
@@ -39,6 +45,8 @@ class Archive(Output):
     """See the module. A format says how one picture is encoded."""
 
     suffix = ".zip"
+    picture_suffix: ClassVar[str]
+    """Without the dot."""
 
     def __init__(self, spec: OutputSpec) -> None:
         super().__init__(spec)
@@ -50,12 +58,12 @@ class Archive(Output):
         self._zip: ZipFileWriter | OnePicture | None = None
 
     @abstractmethod
-    def _encode(self, picture: Picture) -> tuple[str, bytes]:
-        """The suffix without the dot, and the file's content, for an (H, W, 3) RGB or (H, W, 4) RGBA uint8 picture."""
+    def _options(self) -> tuple[int, ...]:
+        """OpenCV's options for a picture."""
 
     def _open(self, path: Path) -> None:
         in_a_zip = self.spec.path.suffix.lower() == self.suffix
-        self._zip = ZipFileWriter(path) if in_a_zip else OnePicture(path)
+        self._zip = ZipFileWriter(path, encoders(self.spec.video)) if in_a_zip else OnePicture(path)
 
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._zip is not None
@@ -63,23 +71,26 @@ class Archive(Output):
             self._zip.store(name, content)
         self._manifest.add(frame, facts)
 
-    def files(self, frame: Frame, masks: FrameMasks, stem: str, shown: Iterable[int]) -> Iterator[tuple[str, bytes]]:
-        """The files of a frame, each by its path in the archive, whose name begins with `stem`, and its content.
+    def files(
+        self, frame: Frame, masks: FrameMasks, stem: str, shown: Iterable[int]
+    ) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """The files of a frame, each by its path in the archive, whose name begins with `stem`, and what makes it.
 
         shown: the objects that have a picture of their own, where each has one.
         """
         if self._exact:
             picture_of = _probability if self.spec.mask_type == "probability" else _binary
             for index in shown:
-                content = encode(".png", picture_of(masks, index), *_PNG_OF_MASK)
-                yield f"{self.folders[index]}/{stem}.png", content
+                yield f"{self.folders[index]}/{stem}.png", partial(_encode_exact, picture_of, masks, index)
         elif self.folders:
             for index in shown:
-                suffix, content = self._encode(self._paint(frame, masks.only(index)))
-                yield f"{self.folders[index]}/{stem}.{suffix}", content
+                yield self._painted(f"{self.folders[index]}/{stem}", frame, masks.only(index))
         else:
-            suffix, content = self._encode(self._paint(frame, masks))
-            yield f"frames/{stem}.{suffix}", content
+            yield self._painted(f"frames/{stem}", frame, masks)
+
+    def _painted(self, name: str, frame: Frame, masks: FrameMasks) -> tuple[str, Callable[[], bytes]]:
+        content = partial(encode, f".{self.picture_suffix}", self._paint(frame, masks), *self._options())
+        return f"{name}.{self.picture_suffix}", content
 
     def _finish(self) -> None:
         assert self._zip is not None
@@ -92,6 +103,11 @@ class Archive(Output):
             self._zip.stop()
 
 
+def encoders(video: VideoInfo) -> int:
+    """How many pictures of a video's size are encoded at a time: one for each core, fewer of very large ones."""
+    return max(1, min(cores(), _MOST_ENCODERS, _BYTES_IN_WORK // (2 * 3 * video.width * video.height)))
+
+
 def encode(suffix: str, picture: Picture, *options: int) -> bytes:
     """An (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey uint8 picture as the content of a `suffix` file, by OpenCV."""
     if picture.ndim == 3:
@@ -102,9 +118,14 @@ def encode(suffix: str, picture: Picture, *options: int) -> bytes:
     return content.tobytes()
 
 
+def _encode_exact(picture_of: Callable[[FrameMasks, int], Picture], masks: FrameMasks, index: int) -> bytes:
+    return encode(".png", picture_of(masks, index), *_PNG_OF_MASK)
+
+
 def _binary(masks: FrameMasks, index: int) -> Picture:
     """(H, W) uint8: 255 where the mask is set."""
-    return masks.objects[index].full().view(np.uint8) * np.uint8(255)
+    mask = masks.objects[index]
+    return mask_union((mask,), mask.size)
 
 
 def _probability(masks: FrameMasks, index: int) -> Picture:

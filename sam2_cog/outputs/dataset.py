@@ -9,13 +9,14 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path, PurePath
 
 import cv2
 
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame
-from sam2_cog.outputs.archive import encode
+from sam2_cog.outputs.archive import encode, encoders
 from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts
 from sam2_cog.outputs.folder_names import safe_names
@@ -59,7 +60,7 @@ class Dataset(Output):
         return lines
 
     def _open(self, path: Path) -> None:
-        self._zip = ZipFileWriter(path)
+        self._zip = ZipFileWriter(path, encoders(self.spec.video))
         self._held.callback(self._zip.stop)
 
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
@@ -67,7 +68,7 @@ class Dataset(Output):
         image = f"{self._image_name(frame)}.{suffix}"
         if self.spec.frame_images != "none":
             options = _PNG if suffix == "png" else (cv2.IMWRITE_JPEG_QUALITY, self.spec.quality)
-            self._zip.store(image, encode(f".{suffix}", frame.image, *options))
+            self._zip.store(image, partial(encode, f".{suffix}", frame.image, *options))
         self._label(frame, image, masks, facts)
         self._manifest.add(frame, facts)
 

@@ -6,9 +6,11 @@ look for that name. `ImageSets/2017/val.txt` names the clip.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_cog.errors import InvalidRequest
@@ -43,13 +45,18 @@ class DavisOutput(Dataset):
             if mask.tight is not None:
                 x0, y0, x1, y1 = mask.tight
                 numbers[y0:y1, x0:x1][mask.crop()] = index + 1
-        picture, content = Image.fromarray(numbers, "L"), BytesIO()
-        picture.putpalette(_PALETTE)
-        picture.save(content, "PNG", compress_level=1)
-        self._zip.store(f"Annotations/480p/{self.clip}/{frame.index:05d}.png", content.getvalue())
+        self._zip.store(f"Annotations/480p/{self.clip}/{frame.index:05d}.png", partial(_png, numbers))
 
     def _complete(self) -> None:
         self._zip.store("ImageSets/2017/val.txt", f"{self.clip}\n".encode())
+
+
+def _png(numbers: NDArray[np.uint8]) -> bytes:
+    """(H, W) numbers as a picture with the palette."""
+    picture, content = Image.fromarray(numbers, "L"), BytesIO()
+    picture.putpalette(_PALETTE)
+    picture.save(content, "PNG", compress_level=1)
+    return content.getvalue()
 
 
 def _colour(number: int) -> tuple[int, int, int]:

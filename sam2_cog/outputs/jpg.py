@@ -2,12 +2,13 @@
 
 import cv2
 
-from sam2_cog.outputs.archive import Archive, encode
-from sam2_cog.painting.captions import Picture
+from sam2_cog.outputs.archive import Archive
 
 
 class JpgOutput(Archive):
     """See the module and `Archive`."""
 
-    def _encode(self, picture: Picture) -> tuple[str, bytes]:
-        return "jpg", encode(".jpg", picture, cv2.IMWRITE_JPEG_QUALITY, self.spec.quality)
+    picture_suffix = "jpg"
+
+    def _options(self) -> tuple[int, ...]:
+        return (cv2.IMWRITE_JPEG_QUALITY, self.spec.quality)

@@ -1,6 +1,6 @@
 """The result is one picture: an archive of a single image, without the zip around it and without a manifest."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
@@ -10,9 +10,9 @@ class OnePicture:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def store(self, name: str, content: bytes) -> None:
+    def store(self, name: str, content: Callable[[], bytes]) -> None:
         """The picture; its name within an archive says nothing here."""
-        self._path.write_bytes(content)
+        self._path.write_bytes(content())
 
     def deflate(self, name: str, pieces: Iterable[bytes]) -> None:
         """The manifest has no place in a picture; `--report` writes it beside."""

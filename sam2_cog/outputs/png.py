@@ -2,8 +2,7 @@
 
 import cv2
 
-from sam2_cog.outputs.archive import Archive, encode
-from sam2_cog.painting.captions import Picture
+from sam2_cog.outputs.archive import Archive
 
 _FAST = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
@@ -14,5 +13,7 @@ _FAST = (
 class PngOutput(Archive):
     """See the module and `Archive`."""
 
-    def _encode(self, picture: Picture) -> tuple[str, bytes]:
-        return "png", encode(".png", picture, *_FAST)
+    picture_suffix = "png"
+
+    def _options(self) -> tuple[int, ...]:
+        return _FAST

@@ -3,13 +3,14 @@
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sam2_cog import limits
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.overlap import OrderedPool
 
 _IN_MEMORY = 1 << 16
 _PIECE = 1 << 20
@@ -22,15 +23,19 @@ class ZipFileWriter:
     An entry with which the archive has grown beyond the limit raises InvalidRequest.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        """threads: how many entries are made at a time, where they are handed over as what makes them."""
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
         self._entries = _Entries()
         self._zip.filelist = self._entries  # type: ignore[assignment]  # ZipFile only appends, counts and reads it
+        self._made = OrderedPool[tuple[str, bytes]](self._store, threads)
 
-    def store(self, name: str, content: bytes) -> None:
-        """Add a file as it is: pictures are compressed already."""
-        self._zip.writestr(_entry(name, zipfile.ZIP_STORED), content)
-        self._stored()
+    def store(self, name: str, content: bytes | Callable[[], bytes]) -> None:
+        """Add a file as it is: pictures are compressed already. What makes one is called in another thread, soon."""
+        if callable(content):
+            self._made.submit(lambda: (name, content()))
+        else:
+            self._made.put((name, content))
 
     def deflate(self, name: str, pieces: Iterable[bytes]) -> None:
         """Add a file that comes bit by bit, compressed."""
@@ -41,7 +46,13 @@ class ZipFileWriter:
         with path.open("rb") as source:
             self._write(_entry(name, zipfile.ZIP_STORED), iter(lambda: source.read(_PIECE), b""))
 
+    def _store(self, made: tuple[str, bytes]) -> None:
+        name, content = made
+        self._zip.writestr(_entry(name, zipfile.ZIP_STORED), content)
+        self._stored()
+
     def _write(self, entry: zipfile.ZipInfo, pieces: Iterable[bytes]) -> None:
+        self._made.finish()
         with self._zip.open(entry, "w", force_zip64=True) as target:
             for piece in pieces:
                 target.write(piece)
@@ -55,11 +66,13 @@ class ZipFileWriter:
             raise InvalidRequest(f"output_format: the archive has {excess}")
 
     def finish(self) -> None:
-        """Write the index."""
+        """Write what is still being made, and the index."""
+        self._made.finish()
         self._zip.close()
 
     def stop(self) -> None:
         """Let go of everything; what the zip still writes goes with the file."""
+        self._made.stop()
         with suppress(OSError, ValueError):
             self._zip.close()
         self._entries.close()

@@ -1,5 +1,6 @@
 """ffmpeg and ffprobe within their limits: the real programs, and others in their place that do what a sick one does."""
 
+import fcntl
 import os
 import resource
 import signal
@@ -93,7 +94,7 @@ def test_address_space_and_open_files_are_bounded(file: Path, monkeypatch: pytes
 
 def test_an_encoder_that_takes_nothing_more_is_said(sink: "subprocess.Popen[bytes]", impatient: None) -> None:
     with pytest.raises(OSError, match="sleep stood still for 1 seconds"):
-        send(sink, bytes(1 << 20))
+        send(sink, bytes(1 << 22))
 
 
 def test_an_encoder_that_never_ends_is_said(
@@ -111,7 +112,7 @@ def test_a_killed_encoder_is_named_with_the_signal(sink: "subprocess.Popen[bytes
 
 
 def test_all_that_is_sent_arrives_whatever_the_pipe_takes_at_once(tmp_path: Path) -> None:
-    content = np.random.default_rng(0).integers(0, 256, 3_000_001, np.uint8).tobytes()
+    content = np.random.default_rng(0).integers(0, 256, 9_000_001, np.uint8).tobytes()
     with (tmp_path / "out").open("wb") as out:
         process = start(["sh", "-c", "sleep 0.2; cat"], stdin=subprocess.PIPE, stdout=out)
     with tempfile.TemporaryFile() as errors:
@@ -150,3 +151,9 @@ def test_several_threads_may_start_at_once(file: Path) -> None:
     for thread in threads:
         thread.join(60)
     assert found == [b"content"] * 8 and time.monotonic() - begin < 60
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_GETPIPE_SZ"), reason="pipes have one size here")
+def test_pictures_have_wide_pipes(sink: "subprocess.Popen[bytes]") -> None:
+    assert sink.stdin is not None
+    assert fcntl.fcntl(sink.stdin, fcntl.F_GETPIPE_SZ) == 1 << 18

@@ -12,6 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from sam2_cog.media.video import probe
 from tests.clips import frame_zip, numbered_frames, write_clip
 from tests.server.cog_server import Answer, Counterpart, Server, cog_command, content, data_url, refusal, serving
@@ -48,6 +50,13 @@ def test_the_logs_hold_progress_and_the_metrics_times(server: Server, small_clip
     seconds = [metrics[f"{part}_seconds"] for part in ("decode", "network", "paint", "encode")]
     assert all(value > 0 for value in seconds)
     assert metrics["decode_seconds"] + metrics["network_seconds"] <= metrics["seconds"] <= metrics["predict_time"]
+
+
+def test_an_answer_of_a_photo_is_a_photo(server: Server, tmp_path: Path) -> None:
+    Image.fromarray(numbered_frames(1, 96, 64)[0]).save(tmp_path / "photo.png")
+    given = {"click_coordinates": "[30,40]", "mask_type": "cutout", "output_format": "png"}
+    with Image.open(BytesIO(content(server.predict(tmp_path / "photo.png", **given), "image/png"))) as picture:
+        assert (picture.mode, picture.size) == ("RGBA", (96, 64))
 
 
 def test_an_answer_is_a_zip(server: Server, small_clip: Path) -> None:

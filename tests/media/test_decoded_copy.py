@@ -1,0 +1,149 @@
+"""Windows from the back of clips that decode only from far before them: the frames of a full read, decoded once."""
+
+import gc
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sam2_cog.media import decoded_copy, video
+from sam2_cog.media.decoded_copy import copy_images, images_that_fit
+from sam2_cog.media.video import VideoInfo, probe, read_frames
+from tests.clips import children, frame_number, numbered_frames, write_clip
+
+COUNT, WINDOW = 230, 32
+FRAMES = numbered_frames(COUNT)
+ONE_KEY_FRAME = ("-g", "1000", "-bf", "2", "-x264-params", "scenecut=0")
+CLIPS: dict[str, dict[str, Any]] = {
+    "a.gif": {"codec": "gif", "pix_fmt": "rgb8", "rate": 25},
+    "one.mp4": {"options": ONE_KEY_FRAME},
+    "one.ts": {"options": ONE_KEY_FRAME},
+    "h264.avi": {"options": ("-g", "12")},
+    "far.mkv": {"options": ("-g", "100", "-x264-params", "scenecut=0")},
+}
+
+
+def joined(folder: Path) -> Path:
+    """A transport stream whose clock jumps in its middle."""
+    part = write_clip(folder / "part.ts", FRAMES[: COUNT // 2], options=("-g", "12"))
+    path = folder / "joined.ts"
+    path.write_bytes(part.read_bytes() * 2)
+    return path
+
+
+@pytest.fixture(params=[*CLIPS, "joined.ts"])
+def info(request: pytest.FixtureRequest, tmp_path: Path) -> VideoInfo:
+    if request.param == "joined.ts":
+        return probe(joined(tmp_path))
+    return probe(write_clip(tmp_path / request.param, FRAMES, **CLIPS[request.param]))
+
+
+@pytest.fixture
+def gif(tmp_path: Path) -> VideoInfo:
+    return probe(write_clip(tmp_path / "a.gif", FRAMES, **CLIPS["a.gif"]))
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """For each ffmpeg that decodes: the first frame that comes out of it, and how many are decoded for that."""
+    found: list[tuple[int, int]] = []
+    original = video._run
+
+    def spy(info: VideoInfo, start: int, stop: int, anchor: int) -> Any:
+        found.append((start, stop - anchor))
+        return original(info, start, stop, anchor)
+
+    monkeypatch.setattr(video, "_run", spy)
+    return found
+
+
+def images(frames: Iterator[video.Frame]) -> np.ndarray:
+    return np.stack([frame.image for frame in frames])
+
+
+def backward(info: VideoInfo) -> Iterator[np.ndarray]:
+    for stop in range(info.frame_count, 0, -WINDOW):
+        frames = list(read_frames(info, max(0, stop - WINDOW), stop))
+        assert [frame.index for frame in frames] == list(range(max(0, stop - WINDOW), stop))
+        yield images(iter(frames))
+
+
+def test_all_windows_from_the_back_are_the_frames_of_a_forward_read(
+    info: VideoInfo, runs: list[tuple[int, int]]
+) -> None:
+    whole = images(read_frames(info))
+    runs.clear()
+    assert np.array_equal(np.concatenate(list(backward(info))[::-1]), whole)
+    assert sum(decoded for _, decoded in runs) < 2 * info.frame_count, "each is decoded about once"
+
+
+def test_where_not_all_fit_there_are_several_copies(
+    gif: VideoInfo, runs: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "images_that_fit", lambda image_bytes: 80)
+    numbers = [frame_number(image) for window in backward(gif) for image in window]
+    assert sorted(numbers) == list(range(COUNT))
+    assert [start for start, _ in runs[:3]] == [COUNT - 80, COUNT - 2 * WINDOW - 80, COUNT - 4 * WINDOW - 80]
+
+
+def test_a_single_frame_and_the_rest_of_a_clip_are_not_written_down(gif: VideoInfo) -> None:
+    assert [frame_number(frame.image) for frame in read_frames(gif, 200, 201)] == [200]
+    assert [frame_number(frame.image) for frame in read_frames(gif, 100)] == list(range(100, COUNT))
+    assert gif not in video._copies or video._copies[gif].decoded is None
+
+
+def test_what_was_written_down_serves_single_frames_too(gif: VideoInfo, runs: list[tuple[int, int]]) -> None:
+    list(read_frames(gif, 190, 220))
+    runs.clear()
+    assert [frame_number(frame.image) for frame in read_frames(gif, 150, 151)] == [150] and not runs
+
+
+def test_a_full_disk_costs_only_time(gif: VideoInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = SimpleNamespace(TemporaryFile=lambda buffering: Path("/dev/full").open("r+b", buffering=0))  # noqa: SIM115
+    monkeypatch.setattr(decoded_copy, "tempfile", full)
+    assert copy_images(iter(FRAMES), 0, COUNT, FRAMES.shape[1:3]) is None
+    monkeypatch.setattr(video, "images_that_fit", lambda image_bytes: 1000)
+    assert [frame_number(frame.image) for frame in read_frames(gif, 180, 200)] == list(range(180, 200))
+
+
+def test_no_more_is_written_than_is_allowed_or_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAM2_MAX_DECODED_BYTES", "1000")
+    assert images_that_fit(100) == 10
+    monkeypatch.setenv("SAM2_MAX_DECODED_BYTES", "1000000")
+    monkeypatch.setattr(decoded_copy.shutil, "disk_usage", lambda path: SimpleNamespace(free=5000))
+    assert images_that_fit(100) == 25
+
+
+def test_nothing_is_left_of_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(tmp_path / "a.gif", FRAMES, **CLIPS["a.gif"])
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = os.listdir("/proc/self/fd")
+    info = probe(clip)
+    frames = read_frames(info, 190, 220)
+    next(frames)
+    frames.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"] and children() == []
+    assert len(os.listdir("/proc/self/fd")) == len(before) + 1
+    del info, frames
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_a_cancel_while_it_is_written_leaves_nothing(gif: VideoInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cancelled(BaseException):
+        pass
+
+    def cancelled(images: Iterator[np.ndarray], *where: Any) -> None:
+        next(images)
+        raise Cancelled
+
+    monkeypatch.setattr(video, "copy_images", cancelled)
+    with pytest.raises(Cancelled):
+        read_frames(gif, 190, 220)
+    assert children() == []
+    monkeypatch.undo()
+    assert [frame_number(frame.image) for frame in read_frames(gif, 190, 220)] == list(range(190, 220))
