@@ -44,6 +44,15 @@ class ObjectMask:
         x0, y0, x1, y1 = box
         return cls(mask.shape, box, np.packbits(mask[y0:y1, x0:x1]).tobytes())
 
+    @classmethod
+    def of_packed(cls, rows: NDArray[np.uint8], width: int) -> "ObjectMask":
+        """The same from (H, ceil(W / 8)) bytes: each row packed by itself, with zeros behind the last of its pixels."""
+        x, y, across, down = cv2.boundingRect(rows)
+        if not across:
+            return cls((len(rows), width), None, b"")
+        near = cls.of(np.unpackbits(rows[y : y + down, x : x + across], axis=1).view(bool))
+        return near._placed(8 * x, y, (len(rows), width))
+
     def _placed(self, left: int, top: int, size: tuple[int, int]) -> "ObjectMask":
         """This mask as a part, from (left, top) on, of a frame of (height, width) `size`."""
         if self.tight is None:

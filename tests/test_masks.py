@@ -59,6 +59,7 @@ def test_a_packed_mask_is_the_mask(mask: np.ndarray) -> None:
     assert packed.full().dtype == bool and (packed.full() == mask).all()
     assert packed.crop().sum() == mask.sum()
     assert packed == ObjectMask.of(mask.copy())
+    assert packed == ObjectMask.of_packed(np.packbits(mask, axis=1), mask.shape[1])
 
 
 def by_scipy(mask: np.ndarray, percent: float) -> np.ndarray:

@@ -94,14 +94,12 @@ def _cut_chunk(logits: Tensor, height: int, width: int) -> Callable[[], Masks]:
     if logits.device.type == "cpu":
         masks = tuple(ObjectMask.of(plane > 0) for plane in logits[:, 0].numpy())  # faster than torch compares
         return lambda: masks
-    packed = on_its_way(_pack((logits[:, 0] > 0).flatten(1)))  # eight pixels a byte on the way over the bus
-    return lambda: tuple(
-        ObjectMask.of(np.unpackbits(bits, count=height * width).view(bool).reshape(height, width)) for bits in packed()
-    )
+    packed = on_its_way(_pack(logits[:, 0] > 0))  # eight pixels a byte on the way over the bus
+    return lambda: tuple(ObjectMask.of_packed(rows, width) for rows in packed())
 
 
 def _pack(flags: Tensor) -> Tensor:
-    """(N, P) bool -> (N, ceil(P / 8)) uint8, the first flag in the highest bit, as `numpy.packbits` does."""
-    padded = F.pad(flags.to(torch.uint8), (0, -flags.shape[1] % 8)).unflatten(1, (-1, 8))
+    """(N, H, W) bool -> (N, H, ceil(W / 8)) uint8, the first flag in the highest bit, as `numpy.packbits` does."""
+    padded = F.pad(flags.to(torch.uint8), (0, -flags.shape[2] % 8)).unflatten(2, (-1, 8))
     places = torch.arange(7, -1, -1, dtype=torch.uint8, device=flags.device)
-    return (padded << places).sum(2, dtype=torch.uint8)
+    return (padded << places).sum(3, dtype=torch.uint8)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sam2_cog.engine import logits as module
 from sam2_cog.engine.logits import HOLE_LOGIT, cut, fill_holes, small_components
+from sam2_cog.masks import ObjectMask
 
 WAYS = (module._found_by_opencv, module._found_by_pooling)
 
@@ -76,5 +77,8 @@ def test_masks_cut_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 1000])
 def test_packing_is_that_of_numpy(count: int) -> None:
-    flags = torch.rand(3, count, generator=torch.Generator().manual_seed(count)) < 0.5
-    assert np.array_equal(module._pack(flags).numpy(), np.packbits(flags.numpy(), axis=1))
+    flags = torch.rand(3, 2, count, generator=torch.Generator().manual_seed(count)) < 0.5
+    packed = module._pack(flags).numpy()
+    assert np.array_equal(packed, np.packbits(flags.numpy(), axis=2))
+    masks = [ObjectMask.of_packed(rows, count) for rows in packed]
+    assert masks == [ObjectMask.of(plane) for plane in flags.numpy()]
