@@ -35,8 +35,8 @@ demo: .venv/installed ## Run the main job on samples/ with the demo model, on an
 ui: .venv/installed ## Open the page to click in: make ui [VIDEO=clip.mp4] [MODEL=large]; the sample with demo without
 	OMP_NUM_THREADS=1 $(BIN)/sam2-cog ui $(or $(VIDEO),samples/two_birds.mp4) --model $(or $(MODEL),demo)
 
-test: .venv/installed-dev ## Run the tests
-	$(BIN)/python -m pytest
+test: .venv/installed-dev ## Run the tests, two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-debian: ## Run the demo and the tests in a fresh Debian, as root: make test-debian [SUITE=trixie]
 	tools/test_debian.sh $(or $(SUITE),trixie)

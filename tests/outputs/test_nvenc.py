@@ -90,6 +90,7 @@ def test_an_encoder_that_cannot_be_opened_gives_way_to_libx264(
         pytest.skip("this machine has such a GPU")
     plain = write(spec_for(clip, tmp_path / "plain.mp4")).read_bytes()
     nvenc.opens.cache_clear()
+    caplog.clear()
     monkeypatch.setenv(nvenc.VARIABLE, "1")
     with caplog.at_level(logging.INFO, "sam2_cog"):
         assert write(spec_for(clip, tmp_path / "asked.mp4")).read_bytes() == plain
