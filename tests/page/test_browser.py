@@ -518,6 +518,24 @@ def test_a_page_without_a_clip_asks_for_one(make_user: Callable[..., User], clip
         user.page.context.close()
 
 
+def test_a_part_of_the_clip_is_written(user: User) -> None:
+    user.click(*CENTRE)
+    user.page.locator("select[name=mask_type]").select_option("binary")
+    user.page.locator("select[name=output_format]").select_option("png")
+    user.page.locator("summary").click()
+    for name, value in (("end_frame", "6"), ("frame_stride", "3")):
+        field = user.page.locator(f"input[name={name}]")
+        user.type(f"input[name={name}]", value)
+        field.blur()
+    assert "--end-frame 6 --frame-stride 3" in copied(user, "Command line")
+    with user.page.expect_download() as download, user.until_more("worked"):
+        user.press("d")
+    with zipfile.ZipFile(Path(download.value.path())) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    assert [frame["frame"] for frame in manifest["frames"]] == [0, 3, 6]
+    assert all(frame["objects"][0]["visible"] for frame in manifest["frames"])
+
+
 # Sessions come back.
 
 
