@@ -1,6 +1,7 @@
 """What all tests share: one thread, so that results repeat and nothing waits for cores; the demo model, loaded once."""
 
 import os
+import signal
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded, here and in the processes that tests start
 
@@ -15,6 +16,8 @@ from sam2_cog.engine.model import LoadedModel, build_network, load_model, load_w
 from tests.clips import numbered_frames, write_clip
 
 torch.set_num_threads(1)
+# a shell's job in the background ignores it, and so would all programs that tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
