@@ -16,6 +16,10 @@ from sam2_cog.media.ffmpeg_run import ffprobe, reason, running
 from sam2_cog.media.frame_archive import sentence, unreadable
 
 _TELLING = ("mov", "matroska")  # containers whose packets have times, and are marked where decoding may start
+_TELLING_CODECS = (  # whose decoders find a key frame where the packets mark one, whatever ffmpeg's age; qtrle's do not
+    *("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video"),
+    *("prores", "dnxhd", "mjpeg", "ffv1", "png", "rawvideo"),
+)
 _PACKETS_TO_FIRST_FRAME = 16  # B-frames come before the frame that they follow
 _LOOK = ("width", "height", "pix_fmt", "color_space", "color_range")
 
@@ -41,7 +45,7 @@ def scan_packets(path: Path, stream: dict[str, Any], container: str) -> Scan | N
     Raises:
         UnreadableVideo: there are more than is allowed.
     """
-    if container not in _TELLING:
+    if container not in _TELLING or stream.get("codec_name") not in _TELLING_CODECS:
         return None
     stamps, keys, durations = array("q"), array("b"), array("q")
     pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
