@@ -16,7 +16,7 @@ from sam2_cog.media.image_set import ImageSet
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs import OUTPUTS
 from sam2_cog.outputs.archive import Archive
-from sam2_cog.prompts import FramePrompt, ObjectPrompts, parse_prompts, prompt_frames
+from sam2_cog.prompts import FramePrompt, ObjectPrompts, check_within, parse_prompts, prompt_frames
 from sam2_cog.request import Request
 
 ABSENT_LOGIT = -32.0
@@ -72,13 +72,8 @@ def objects_of_images(request: Request, images: ImageSet) -> tuple[ObjectPrompts
 def _check_within(name: str, prompt: FramePrompt, images: ImageSet) -> None:
     """Clicks were read against the largest sides of all images."""
     info = images.images[prompt.frame_index]
-    shown = f"image {prompt.frame_index} ({images.names[prompt.frame_index]}) is {info.width}x{info.height}"
-    for x, y in prompt.points:
-        if x >= info.width or y >= info.height:
-            raise InvalidRequest(f"click_coordinates: {name!r} is clicked at [{x:g}, {y:g}], but {shown}")
-    if prompt.box and (prompt.box[2] > info.width or prompt.box[3] > info.height):
-        numbers = ", ".join(f"{number:g}" for number in prompt.box)
-        raise InvalidRequest(f"click_coordinates: {name!r} has the box [{numbers}], but {shown}")
+    shown = f", but image {prompt.frame_index} ({images.names[prompt.frame_index]}) is {info.width}x{info.height}"
+    check_within(name, prompt, info.width, info.height, shown)
 
 
 def asked_on(objects: Sequence[ObjectPrompts]) -> dict[int, list[int]]:

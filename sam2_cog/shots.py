@@ -11,7 +11,7 @@ from sam2_cog.box_files import read_boxes
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.mask_files import read_masks
 from sam2_cog.media.shots import Shots
-from sam2_cog.prompts import FramePrompt, ObjectPrompts, parse_prompts
+from sam2_cog.prompts import FramePrompt, ObjectPrompts, check_within, parse_prompts
 from sam2_cog.request import Request
 
 _SHOT_AND_FRAME = re.compile(r"(?<![\w.:-])([0-9]{1,9}):([0-9]{1,9})(?![\w.:-])")
@@ -68,10 +68,5 @@ def _check_within(name: str, prompt: FramePrompt, shots: Shots) -> None:
     """Clicks were read against the largest sides of all shots."""
     shot, frame = shots.place(prompt.frame_index)
     info = shots.videos[shot]
-    shown = f"on frame {frame} of shot {shot} ({info.path.name}), which is {info.width}x{info.height}"
-    for x, y in prompt.points:
-        if x >= info.width or y >= info.height:
-            raise InvalidRequest(f"click_coordinates: {name!r} is clicked at [{x:g}, {y:g}] {shown}")
-    if prompt.box and (prompt.box[2] > info.width or prompt.box[3] > info.height):
-        numbers = ", ".join(f"{number:g}" for number in prompt.box)
-        raise InvalidRequest(f"click_coordinates: {name!r} has the box [{numbers}] {shown}")
+    shown = f" on frame {frame} of shot {shot} ({info.path.name}), which is {info.width}x{info.height}"
+    check_within(name, prompt, info.width, info.height, shown)

@@ -1,7 +1,7 @@
 """Whether ffmpeg hands on the frames that were promised: it notes each one's time stamp beside the pixels.
 
 The notes go into a file, not into a pipe, so that neither side ever waits for the other. A frame is noted before it is
-handed on, which ffmpeg's filter can do from version 4.4 on.
+handed on, which the filter of an old ffmpeg cannot do (`can_be_noted`).
 """
 
 import os
