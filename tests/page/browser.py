@@ -58,6 +58,12 @@ class User:
         self.page.goto(self.url)
         self.wait("() => document.body.dataset.ready && document.body.dataset.state === 'ready'")
         self.wait("() => document.body.dataset.frame === '0'")
+        self.rest()
+
+    def rest(self) -> None:
+        """Wait until the page has drawn the last answer to what it has asked."""
+        self.wait("() => !document.body.dataset.asking")
+        self.settle()
 
     def wait(self, condition: str, arg: Any = None) -> None:
         self.page.wait_for_function(condition, arg=arg, timeout=60_000)
@@ -68,9 +74,11 @@ class User:
     @contextmanager
     def until_more(self, name: str) -> Iterator[None]:
         """Go on when the page has counted one more of something: answers, draws or things worked off."""
+        self.rest()  # or an answer to an earlier question would be taken for this one's
         before = int(self.data(name) or 0)
         yield
         self.wait(f"before => Number(document.body.dataset.{name} ?? 0) > before", before)
+        self.rest()
 
     def settle(self) -> None:
         """Let the page draw what it knows by now."""

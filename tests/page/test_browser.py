@@ -550,6 +550,7 @@ def test_a_saved_session_and_a_page_that_is_loaded_anew_show_the_same_request(us
     strings, lines = user.strings(), user.text("#lines")
     assert json.loads(saved.read_text())["input"]["mask_type"] == "greenscreen"
 
+    user.rest()
     user.load()
     user.wait("lines => document.querySelector('#lines').innerText === lines", lines)
     assert (user.strings(), user.text("#lines")) == (strings, lines)

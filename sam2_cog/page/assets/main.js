@@ -228,13 +228,16 @@ class App {
     await this.#ask();
   }
 
-  track() {
+  /** A clip that is just being opened again is waited for. */
+  async track() {
+    await this.opening;
     if (!this.opened || this.work.now || !this.editor.doc.clicks.length) return;
     this.fresh = new Uint8Array(this.clip.frames);
     this.work.track();
   }
 
-  download() {
+  async download() {
+    await this.opening;
     if (this.opened && this.editor.doc.clicks.length) this.work.download();
   }
 
@@ -335,11 +338,13 @@ class App {
     this.again = true;
     if (this.inquiring || !this.opened) return;
     this.inquiring = true;
+    document.body.dataset.asking = "1";
     while (this.again) {
       this.again = false;
       await this.trying(() => this.#ask());
     }
     this.inquiring = false;
+    this.render();
   }
 
   async #ask() {
@@ -502,6 +507,7 @@ class App {
     dataset.draws = Number(dataset.draws ?? 0) + 1;
     if (this.answered) dataset.answers = Number(dataset.answers ?? 0) + 1;
     this.answered = false;
+    if (!this.inquiring) delete dataset.asking;
   }
 }
 
