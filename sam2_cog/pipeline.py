@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
-from sam2_cog.box_files import read_boxes
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
-from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.image_set import probe_image_set
@@ -38,11 +36,14 @@ from sam2_cog.outputs.image_set import ImageSetOutput
 from sam2_cog.outputs.shots import ShotsOutput
 from sam2_cog.overlap import WriteBehind, read_ahead
 from sam2_cog.progress import LogProgress, Progress
-from sam2_cog.prompts import Entry, ObjectPrompts, counted_anew, parse_prompts, prompt_frames
+from sam2_cog.prompts import ObjectPrompts, counted_anew, parse_prompts, prompt_frames
+from sam2_cog.reading.box_files import read_boxes
+from sam2_cog.reading.entry import Entry
+from sam2_cog.reading.mask_files import read_masks
 from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request, can_be_a_name
-from sam2_cog.resume import check_checkpoint, open_checkpoint
-from sam2_cog.separate_images import asked_on, kind_for_images, masks_of_images, objects_of_images
-from sam2_cog.shots import objects_of_shots
+from sam2_cog.runs.resume import check_checkpoint, open_checkpoint
+from sam2_cog.runs.separate_images import asked_on, kind_for_images, masks_of_images, objects_of_images
+from sam2_cog.runs.shots import objects_of_shots
 
 logger = logging.getLogger(__name__)
 

@@ -45,11 +45,12 @@ from decimal import Decimal
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
-from sam2_cog.click_lists import Box as Box
-from sam2_cog.click_lists import Point as Point
-from sam2_cog.click_lists import read_coordinates, read_flags, read_frames, read_names
 from sam2_cog.errors import InvalidRequest, quoted
 from sam2_cog.limits import check_objects
+from sam2_cog.reading.click_lists import Box as Box
+from sam2_cog.reading.click_lists import Point as Point
+from sam2_cog.reading.click_lists import read_coordinates, read_flags, read_frames, read_names
+from sam2_cog.reading.entry import Entry
 
 if TYPE_CHECKING:
     from sam2_cog.masks import ObjectMask
@@ -99,30 +100,6 @@ class PromptStrings:
     click_object_ids: str
     click_corrections: str
     click_candidates: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One thing that a request says of an object on a frame: a click, a box or a mask.
-
-    One of `point`, `box` and `mask` is given. input, called: how a refusal names it, `click_coordinates: point 3 ...`.
-    """
-
-    input: str
-    called: str
-    frame: int
-    name: str
-    label: int = 1
-    correction: int = 0
-    point: Point | None = None
-    box: Box | None = None
-    mask: "ObjectMask | None" = None
-    candidate: int = 0
-
-    @property
-    def starts_anew(self) -> bool:
-        """Whether this click, box or mask makes its frame a prompt."""
-        return bool(self.label) and not self.correction
 
 
 def parse_prompts(

@@ -9,8 +9,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sam2_cog.click_lists import POINTS_EXAMPLE
 from sam2_cog.errors import InvalidRequest, quoted, shortened
+from sam2_cog.reading.click_lists import POINTS_EXAMPLE
 
 MaskType = Literal["binary", "highlighted", "greenscreen", "cutout", "probability"]
 AnnotationType = Literal["mask", "box", "both"]

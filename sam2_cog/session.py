@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from sam2_cog.box_files import read_boxes
 from sam2_cog.engine.candidates import Candidate, find_candidates
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.incremental import IncrementalTracker, Tracks
@@ -29,7 +28,6 @@ from sam2_cog.engine.steps import Features
 from sam2_cog.engine.tracker import Clip, Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import JOURNAL_BYTES, Deadline
-from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
 from sam2_cog.media.frame_reader import FrameReader
@@ -46,6 +44,8 @@ from sam2_cog.pipeline import (
 )
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
+from sam2_cog.reading.box_files import read_boxes
+from sam2_cog.reading.mask_files import read_masks
 from sam2_cog.request import Request
 
 FEATURES_KEPT = 8

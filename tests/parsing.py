@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.prompts import Box, Entry, FramePrompt, ObjectPrompts, Point, parse_prompts
+from sam2_cog.prompts import Box, FramePrompt, ObjectPrompts, Point, parse_prompts
+from sam2_cog.reading.entry import Entry
 
 WIDTH, HEIGHT, FRAMES = 640, 360, 164
 

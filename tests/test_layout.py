@@ -14,24 +14,18 @@ ALLOWED = {
     "errors": set(),
     "limits": {"errors"},
     "masks": {"errors", "limits"},
-    "rings": {"masks"},
     "progress": set(),
-    "value_lists": set(),
-    "click_lists": {"errors", "limits", "value_lists"},
-    "prompts": {"errors", "limits", "masks", "click_lists"},
-    "request": {"errors", "limits", "prompts", "click_lists"},
+    "reading": {"errors", "limits", "masks", "media"},
+    "prompts": {"errors", "limits", "masks", "reading"},
+    "request": {"errors", "limits", "prompts", "reading"},
     "media": {"errors", "limits"},
-    "mask_files": {"errors", "limits", "masks", "click_lists", "prompts", "media"},
-    "box_files": {"errors", "limits", "click_lists", "prompts"},
     "engine": {"errors", "limits", "masks", "prompts", "media"},
     "painting": {"errors", "limits", "masks", "request"},
-    "outputs": CELLAR | {"rings", "overlap", "media", "painting"},
+    "outputs": CELLAR | {"overlap", "media", "painting"},
     "overlap": set(),
-    "separate_images": CELLAR | ROOMS | {"box_files"},
-    "shots": CELLAR | {"media", "mask_files", "box_files"},
-    "pipeline": CELLAR | ROOMS | {"overlap", "mask_files", "box_files", "separate_images", "shots", "resume"},
-    "resume": {"errors", "media", "request", "engine"},
-    "session": CELLAR | ROOMS | {"pipeline", "mask_files", "box_files"},
+    "runs": CELLAR | ROOMS | {"reading"},
+    "pipeline": CELLAR | ROOMS | {"reading", "overlap", "runs"},
+    "session": CELLAR | ROOMS | {"reading", "pipeline"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }
 DOORS_OPEN_TO = set(ALLOWED) | {"http_base"}
@@ -61,11 +55,11 @@ def test_imports_only_go_down(path: Path) -> None:
     assert taken - {own} <= ALLOWED.get(own, DOORS_OPEN_TO)
 
 
-@pytest.mark.parametrize("name", ["request", "prompts", "click_lists", "value_lists", "limits", "errors"])
+@pytest.mark.parametrize(
+    "name", ["request", "prompts", "reading/click_lists", "reading/value_lists", "limits", "errors"]
+)
 def test_what_is_asked_for_is_read_without_heavy_libraries(name: str) -> None:
-    path = PACKAGE / f"{name}.py"
-    if path.exists():
-        assert not {module.split(".")[0] for module in imports(path)} & HEAVY
+    assert not {module.split(".")[0] for module in imports(PACKAGE / f"{name}.py")} & HEAVY
 
 
 def test_the_network_knows_no_ffmpeg_and_the_media_no_network() -> None:

@@ -19,15 +19,15 @@ from PIL import Image
 import sam2_cog
 from sam2_cog import pipeline, session
 from sam2_cog.__main__ import _parser, main
-from sam2_cog.box_files import read_boxes
 from sam2_cog.engine.checkpoints import CHECKPOINTS, verify_checkpoint
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import read_manifest
-from sam2_cog.mask_files import read_masks
 from sam2_cog.masks import FrameMasks, ObjectMask
 from sam2_cog.media.video import probe
 from sam2_cog.prompts import ObjectPrompts, parse_prompts
+from sam2_cog.reading.box_files import read_boxes
+from sam2_cog.reading.mask_files import read_masks
 from sam2_cog.request import Request, option
 from tests.clips import numbered_frames, write_clip
 

@@ -20,7 +20,7 @@ from sam2_cog.media.video import VideoInfo, probe
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.progress import Progress
 from sam2_cog.request import Request
-from sam2_cog.resume import last_saved
+from sam2_cog.runs.resume import last_saved
 
 logger = logging.getLogger(__name__)
 

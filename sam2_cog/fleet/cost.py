@@ -6,16 +6,16 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sam2_cog.box_files import read_boxes
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.storage import fetch
 from sam2_cog.limits import FRAMES
-from sam2_cog.mask_files import read_masks
 from sam2_cog.media.frame_archive import ImageClip, UnlikeImages, probe_each, probe_images, unreadable
 from sam2_cog.media.stream_header import nominal_rate, picture_stream, rotation
 from sam2_cog.media.video import describe
 from sam2_cog.prompts import PromptStrings, parse_prompts
+from sam2_cog.reading.box_files import read_boxes
+from sam2_cog.reading.mask_files import read_masks
 
 FURTHER_OBJECT = 0.25
 """What each object after the first adds to the time of a frame.

@@ -9,7 +9,7 @@ import requests
 
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.outputs.part_file import remove_dead_parts
-from sam2_cog.resume import check_seconds
+from sam2_cog.runs.resume import check_seconds
 
 _SECONDS_TO_ANSWER = 60
 

@@ -17,8 +17,8 @@ from sam2_cog.media.video import Frame
 from sam2_cog.outputs.base import OutputSpec
 from sam2_cog.outputs.dataset import Dataset
 from sam2_cog.outputs.facts import ObjectFacts
+from sam2_cog.outputs.rings import edge_polygon
 from sam2_cog.painting.render import object_colour
-from sam2_cog.rings import edge_polygon
 
 TOLERANCE = 0.001
 """Of a simplified outline, as a share of its length."""

@@ -12,7 +12,7 @@ from sam2_cog.masks import FrameMasks, ObjectMask, polygons
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs.dataset import Dataset
 from sam2_cog.outputs.facts import ObjectFacts
-from sam2_cog.rings import join_rings
+from sam2_cog.outputs.rings import join_rings
 
 FORMAT_VERSION = "4.2.1"
 TOLERANCE = 0.001

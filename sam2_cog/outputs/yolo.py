@@ -15,7 +15,7 @@ from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs.dataset import Dataset
 from sam2_cog.outputs.facts import ObjectFacts
-from sam2_cog.rings import one_polygon
+from sam2_cog.outputs.rings import one_polygon
 
 _INTO_THE_PIXEL = 0.25
 

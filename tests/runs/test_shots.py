@@ -22,7 +22,7 @@ from sam2_cog.media.shots import Shots, opened_shots
 from sam2_cog.media.video import probe
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.request import Request
-from sam2_cog.shots import numbered_through
+from sam2_cog.runs.shots import numbered_through
 from tests.clips import draw_frame, frame_zip, numbered_frames, write_clip, write_zip
 from tests.page.disc import LOSSLESS
 

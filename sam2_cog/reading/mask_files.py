@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_cog import limits
-from sam2_cog.click_lists import check_name, read_frame_list
 from sam2_cog.errors import InvalidRequest, quoted
 from sam2_cog.masks import Mask, ObjectMask
 from sam2_cog.media.frame_archive import MAX_IMAGE_BYTES, unpacked
-from sam2_cog.prompts import Entry
+from sam2_cog.reading.click_lists import check_name, read_frame_list
+from sam2_cog.reading.entry import Entry
 
 MOST_GREY_LABELS = 32
 """A grey picture with more values is no map of labels, but a soft mask or a photograph."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from sam2_cog.box_files import read_boxes
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.masks import FrameMasks, no_masks
@@ -17,6 +16,7 @@ from sam2_cog.media.video import Frame
 from sam2_cog.outputs import OUTPUTS
 from sam2_cog.outputs.archive import Archive
 from sam2_cog.prompts import FramePrompt, ObjectPrompts, check_within, parse_prompts, prompt_frames
+from sam2_cog.reading.box_files import read_boxes
 from sam2_cog.request import Request
 
 ABSENT_LOGIT = -32.0

@@ -374,13 +374,13 @@ def test_control_characters_in_a_name_are_refused_and_escaped(character: str) ->
 def test_extra_values_are_ignored_with_a_log_line(
     strings: tuple[str, ...], name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, logger="sam2_cog.click_lists"):
+    with caplog.at_level(logging.WARNING, logger="sam2_cog.reading.click_lists"):
         assert parse("[1,2],[3,4]", *strings) == parse("[1,2],[3,4]", "1", "0", "a,b")
     assert caplog.messages == [f"{name}: more values than the 2 points, the others are ignored"]
 
 
 def test_lists_of_the_right_length_log_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, logger="sam2_cog.click_lists"):
+    with caplog.at_level(logging.DEBUG, logger="sam2_cog.reading.click_lists"):
         parse("[1,2],[3,4]", "1,1,", "0,0,", "a,b,", "0,0,")
     assert caplog.messages == []
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from sam2_cog.errors import InvalidRequest, quoted, shortened
 from sam2_cog.limits import check_clicks
-from sam2_cog.value_lists import NotAList, bare_entries, split_entries, split_names, split_numbers, split_values
+from sam2_cog.reading.value_lists import NotAList, bare_entries, split_entries, split_names, split_numbers, split_values
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sam2_cog import limits
-from sam2_cog.click_lists import Box, box_in_frame, check_name
 from sam2_cog.errors import InvalidRequest, quoted
-from sam2_cog.prompts import Entry
+from sam2_cog.reading.click_lists import Box, box_in_frame, check_name
+from sam2_cog.reading.entry import Entry
 
 MAX_BYTES = 1 << 26
 SEPARATORS = ",;\t"

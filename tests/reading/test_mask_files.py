@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.mask_files import read_masks
-from sam2_cog.prompts import Entry
+from sam2_cog.reading.entry import Entry
+from sam2_cog.reading.mask_files import read_masks
 
 WIDTH, HEIGHT, FRAMES = 24, 16, 50
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sam2_cog.value_lists import NotAList, bare_entries, split_entries, split_names, split_numbers, split_values
+from sam2_cog.reading.value_lists import NotAList, bare_entries, split_entries, split_names, split_numbers, split_values
 
 MANY = 1_000_000
 

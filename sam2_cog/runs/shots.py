@@ -7,11 +7,11 @@ they were one clip with cuts.
 import re
 from typing import Any
 
-from sam2_cog.box_files import read_boxes
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.mask_files import read_masks
 from sam2_cog.media.shots import Shots
 from sam2_cog.prompts import FramePrompt, ObjectPrompts, check_within, parse_prompts
+from sam2_cog.reading.box_files import read_boxes
+from sam2_cog.reading.mask_files import read_masks
 from sam2_cog.request import Request
 
 _SHOT_AND_FRAME = re.compile(r"(?<![\w.:-])([0-9]{1,9}):([0-9]{1,9})(?![\w.:-])")

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 
 from sam2_cog.masks import ObjectMask
-from sam2_cog.rings import edge_polygon, join_rings, one_polygon
+from sam2_cog.outputs.rings import edge_polygon, join_rings, one_polygon
 
 any_mask = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=16))
 

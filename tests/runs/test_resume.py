@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sam2_cog import resume
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.request import Request
-from sam2_cog.resume import check_checkpoint, folder_beside
+from sam2_cog.runs import resume
+from sam2_cog.runs.resume import check_checkpoint, folder_beside
 from tests.clips import encode_image, numbered_frames
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sam2_cog.box_files import read_boxes
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.prompts import Entry
+from sam2_cog.reading.box_files import read_boxes
+from sam2_cog.reading.entry import Entry
 from tests.parsing import FRAMES, HEIGHT, WIDTH, names_of, parse
 
 TOLD = [("dog", 3, (10.0, 20.0, 90.0, 80.5)), ("red bird", 0, (1.0, 2.0, 30.0, 40.0))]
