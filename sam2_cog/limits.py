@@ -104,9 +104,14 @@ ALL = tuple(limit for limit in list(globals().values()) if isinstance(limit, Lim
 """In the order of the table in docs/limits.md."""
 
 COMPILE = Switch(
-    "SAM2_COMPILE", "compiles the image encoder: a minute or more before the first mask, and a C++ compiler is needed"
+    "SAM2_COMPILE",
+    "compiles the image encoder and, from the 17th frame on, the tracking step: a minute or more before the first mask "
+    "and once more at that frame, and a C++ compiler is needed",
 )
-CUDA_GRAPHS = Switch("SAM2_CUDA_GRAPHS", "launches the image encoder as one CUDA graph")
+CUDA_GRAPHS = Switch(
+    "SAM2_CUDA_GRAPHS",
+    "launches the image encoder and, from the 17th frame on, the tracking step as one CUDA graph each",
+)
 SWITCHES = (COMPILE, CUDA_GRAPHS)
 
 

@@ -32,15 +32,15 @@ def attend(
 
 
 def _self_attention(module: Any, x: Tensor) -> Tensor:
-    query, key = (_rotate(projection(x), module.freqs_cis) for projection in (module.q_proj, module.k_proj))
+    query, key = (_rotate(projection(x), module.rotation) for projection in (module.q_proj, module.k_proj))
     return _attention(module, query, key, module.v_proj(x))
 
 
 def _cross_attention(module: Any, x: Tensor, key: Tensor, value: Tensor, pointer_tokens: int) -> Tensor:
-    query = _rotate(module.q_proj(x), module.freqs_cis)
+    query = _rotate(module.q_proj(x), module.rotation)
     key = module.k_proj(key)
     # pointers have no place in the frame, so only the maps' keys are rotated
-    _rotate(key[:, : key.shape[1] - pointer_tokens], module.freqs_cis)
+    _rotate(key[:, : key.shape[1] - pointer_tokens], module.rotation)
     return _attention(module, query.expand(len(key), -1, -1), key, module.v_proj(value))
 
 
@@ -51,8 +51,13 @@ def _attention(module: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor
 
 
 def _rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate each map of tokens in place; x: (B, maps * tokens, C), rotation: (tokens, C / 2) complex64."""
+    """Rotate each map of tokens in place; x: (B, maps * tokens, C), rotation: (tokens, C / 2, 2), cosines and sines."""
     precise = x.float()
-    pairs = torch.view_as_complex(precise.unflatten(1, (-1, len(rotation))).unflatten(3, (-1, 2)))
-    pairs *= rotation
+    pairs = precise.unflatten(1, (-1, len(rotation))).unflatten(3, (-1, 2))
+    if torch.compiler.is_compiling():  # which knows no complex numbers; in real ones it is equal to the bit
+        (real, imaginary), (cos, sin) = pairs.unbind(-1), rotation.unbind(-1)
+        rotated = torch.stack((real * cos - imaginary * sin, real * sin + imaginary * cos), dim=-1)
+        return x.copy_(rotated.flatten(3).flatten(1, 2))
+    # uncompiled at least four times as fast as in real numbers
+    torch.view_as_complex(pairs).mul_(torch.view_as_complex(rotation))
     return x.copy_(precise)

@@ -67,7 +67,7 @@ def per_object(module: Any, inputs: Tensor) -> Tensor:
     There PyTorch takes another routine for one row of a matrix than for several, and for a convolution of one small
     image (up to 20,480 values) than for several.
     """
-    if inputs.device.type != "cpu":
+    if inputs.device.type != "cpu" or torch.compiler.is_compiling():
         return module(inputs)
     return torch.cat([module(one) for one in inputs.split(1)])
 

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from sam2_cog.engine.checkpoints import chosen_model, fetch_checkpoint, find_checkpoint
 from sam2_cog.engine.host_memory import keep_freed_memory
-from sam2_cog.engine.quick_encoder import quicken
+from sam2_cog.engine.quick import quicken_encoder
 from sam2_cog.engine.steps import Steps
 from sam2_cog.errors import CheckpointError
 
@@ -101,13 +101,19 @@ def load_model(
     return place_network(name, network, target)
 
 
-def place_network(name: str, network: SAM2Base, device: str | torch.device | None = None) -> LoadedModel:
+def place_network(
+    name: str,
+    network: SAM2Base,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> LoadedModel:
     """Put a network on a device: the given one, else the GPU if there is one, else the CPU.
 
+    dtype: float32 or bfloat16 instead of the device's own (see `LoadedModel`).
     Raises InvalidRequest for a switch of the environment that is neither 0 nor 1.
     """
     target = _device(device)
-    dtype = torch.bfloat16 if target.type == "cuda" else torch.float32
+    dtype = dtype or (torch.bfloat16 if target.type == "cuda" else torch.float32)
     if target.type == "cpu":
         keep_freed_memory()
     if target.type != "cuda" and name != "demo":
@@ -116,12 +122,13 @@ def place_network(name: str, network: SAM2Base, device: str | torch.device | Non
     for module in network.modules():
         if isinstance(module, RoPEAttention):  # it is no buffer of theirs, so it stays where it was made
             module.freqs_cis = module.freqs_cis.to(network.no_mem_embed.device)
+            module.rotation = torch.view_as_real(module.freqs_cis)  # the same memory, for compilers
     trunk = network.image_encoder.trunk
     # it depends on the weights and the size alone, yet SAM 2 makes it anew for every frame: some percent of the time
     trunk._get_pos_embed = cache(partial(type(trunk)._get_pos_embed, trunk))
     if dtype == torch.bfloat16:
         cast_products(network)
-    quicken(network.image_encoder, target)
+    quicken_encoder(network.image_encoder, target)
     return LoadedModel(name, network, target, dtype)
 
 

@@ -33,10 +33,12 @@ class Recall:
 
     maps: pairs (steps, map); 0 steps marks a conditioning frame, else 6 .. 1 frames away, the farthest first.
     pointers: pairs (frames away, pointer); conditioning frames first, then 1 .. 15 frames away.
+    steady: whether both windows of tracked frames are full, so that the next frames read as much.
     """
 
     maps: tuple[tuple[int, Tensor], ...]
     pointers: tuple[tuple[int, Tensor], ...]
+    steady: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -106,11 +108,12 @@ class ObjectMemory:
     def recall(self, frame_index: int, *, reverse: bool) -> Recall:
         """What the network reads of this object on a frame; nothing is changed."""
         sign = 1 if reverse else -1
+        maps = tuple(_at(self._maps, frame_index, sign, reversed(range(1, self.map_window + 1))))
+        pointers = tuple(_at(self._pointers, frame_index, sign, range(1, self.pointer_window + 1)))
         return Recall(
-            maps=tuple((0, output.map) for output in self.conditioned.values())
-            + tuple(_at(self._maps, frame_index, sign, reversed(range(1, self.map_window + 1)))),
-            pointers=tuple(self._conditioned_pointers(frame_index, sign))
-            + tuple(_at(self._pointers, frame_index, sign, range(1, self.pointer_window + 1))),
+            maps=tuple((0, output.map) for output in self.conditioned.values()) + maps,
+            pointers=tuple(self._conditioned_pointers(frame_index, sign)) + pointers,
+            steady=len(maps) == self.map_window and len(pointers) == self.pointer_window,
         )
 
     def _conditioned_pointers(self, frame_index: int, sign: int) -> Iterator[tuple[int, Tensor]]:

@@ -19,8 +19,10 @@ from torch import Tensor
 
 from sam2_cog.engine import pillow_bicubic
 from sam2_cog.engine.attention import attend
+from sam2_cog.engine.logits import fill_holes
 from sam2_cog.engine.mask_decoder import Candidates, decode, normalise, per_object
 from sam2_cog.engine.object_memory import Recall
+from sam2_cog.engine.quick import Function, captured, compiled
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
@@ -48,6 +50,20 @@ class Segmentation:
 
 
 @dataclass(frozen=True)
+class Tracked:
+    """B objects on a frame that nobody prompted.
+
+    fused: (B, C, grid, grid), what the masks were decoded from. found: the masks, unfilled. filled: their logits with
+    small holes filled, (B, 1, S/4, S/4). maps: what later frames read of them, (B, tokens, M) bfloat16.
+    """
+
+    fused: Tensor
+    found: Segmentation
+    maps: Tensor
+    filled: Tensor
+
+
+@dataclass(frozen=True)
 class Clicks:
     """Clicks on one object, in the network's input pixels.
 
@@ -72,6 +88,9 @@ class Steps:
         self.grid = self.image_size // 16
         self.device = network.no_mem_embed.device
         self._numbers = torch.arange(256, device=self.device)
+        self._warm_up_step = _with_holes_filled(self._step)
+        quick = _with_holes_filled(compiled("tracking step", self._step))
+        self._steady_step = captured("tracking step", quick, self.device)
 
     def prepare(self, image: np.ndarray) -> Tensor:
         """A frame (H, W, 3) uint8 RGB in the network's size, (S, S, 3) uint8 on the device; may run in any thread."""
@@ -94,33 +113,42 @@ class Steps:
         """What the mask decoder sees on a prompted frame: no memory is read there. (1, C, grid, grid)."""
         return self._as_map(_tokens(features.top) + self.network.no_mem_embed)
 
-    def with_memory(self, features: Features, recalls: Sequence[Recall], pointer_scale: int) -> Tensor:
-        """Fuse a frame with the memories of B objects, all of one `Recall.shape`. (B, C, grid, grid).
+    def track(self, features: Features, recalls: Sequence[Recall], pointer_scale: int) -> Tracked:
+        """Find B objects by what is remembered of them, all of one `Recall.shape`.
 
         pointer_scale: the distance in frames at which a pointer's time code ends (`max_obj_ptrs_in_encoder - 1`,
         fewer in a clip with fewer than 16 frames).
         """
-        maps = [tokens for recall in recalls for _, tokens in recall.maps]
-        pointers = (
-            torch.stack([pointer for recall in recalls for _, pointer in recall.pointers])
-            if recalls[0].pointers
-            else None
-        )
-        memory = torch.cat(maps).view(len(recalls), -1, self.network.mem_dim)
-        pointer_tokens = 0
-        if pointers is not None:
+        # the first frames read memories of many sizes, each once, for which nothing is compiled or captured
+        step = self._steady_step if any(recall.steady for recall in recalls) else self._warm_up_step
+        maps = torch.cat([tokens for recall in recalls for _, tokens in recall.maps])
+        pointers = [pointer for recall in recalls for _, pointer in recall.pointers]
+        fused, logits, pointer, presence, iou, new_maps, filled = step(
+            features.top,
+            *features.fine,
+            maps.view(len(recalls), -1, self.network.mem_dim),
             # a pointer of C channels becomes C / M tokens of M channels
-            tokens = pointers.view(len(recalls), -1, self.network.mem_dim)
-            pointer_tokens = tokens.shape[1]
-            memory = torch.cat((memory, tokens), dim=1)
-        else:
-            # the official code leaves the maps in bfloat16 here, which fp32 weights refuse; the cast changes no value
-            memory = memory.to(_compute_dtype(self.device))
-        position = self._memory_position(recalls, pointer_scale)
-        fused = attend(
-            self.network.memory_attention, _tokens(features.top), self._frame_position, memory, position, pointer_tokens
+            *([torch.cat(pointers).view(len(recalls), -1, self.network.mem_dim)] if pointers else []),
+            self._memory_position(recalls, pointer_scale),
         )
-        return self._as_map(fused)
+        return Tracked(fused, Segmentation(logits, pointer, presence, iou), new_maps, filled)
+
+    def _step(self, top: Tensor, fine_0: Tensor, fine_1: Tensor, maps: Tensor, *rest: Tensor) -> Sequence[Tensor]:
+        """All that is computed of a frame with these memories; rest: tokens of pointers, if any, and the positions."""
+        features = Features(top, (fine_0, fine_1))
+        fused = self._fuse(features, maps, *rest)
+        found = self.segment(features, fused)
+        new_maps = self.encode_memory(features, found.logits, found.presence, prompted=False)
+        return fused, found.logits, found.pointer, found.presence, found.iou, new_maps
+
+    def _fuse(self, features: Features, maps: Tensor, *rest: Tensor) -> Tensor:
+        """A frame with the memories of B objects: (B, C, grid, grid)."""
+        *pointers, position = rest
+        # the official code leaves maps alone in bfloat16, which fp32 weights refuse; the cast changes no value
+        memory = torch.cat((maps, *pointers), dim=1) if pointers else maps.to(_compute_dtype(self.device))
+        tokens = memory.shape[1] - maps.shape[1]
+        attention = self.network.memory_attention
+        return self._as_map(attend(attention, _tokens(features.top), self._frame_position, memory, position, tokens))
 
     def segment(
         self,
@@ -255,6 +283,16 @@ class Steps:
         point = torch.zeros(1, 1, 2, device=self.device)
         label = -torch.ones(1, 1, dtype=torch.int32, device=self.device)
         return self.network.sam_prompt_encoder(points=(point, label), boxes=None, masks=None)
+
+
+def _with_holes_filled(step: Function) -> Function:
+    """A step with the filled logits as its last result; apart, for OpenCV, which fills on a CPU, is not compiled."""
+
+    def filled(*given: Tensor) -> Sequence[Tensor]:
+        found = step(*given)
+        return *found, fill_holes(found[1])
+
+    return filled
 
 
 def _enlarge(logits: Tensor, size: int, *, prompted: bool) -> Tensor:

@@ -336,13 +336,11 @@ class Run:
         return self._track_in_parts(index, features, group[:half]) | self._track_in_parts(index, features, group[half:])
 
     def _track_group(self, index: int, features: Features, group: Sequence[tuple[int, Recall]]) -> dict[int, _Found]:
-        fused = self._steps.with_memory(features, [recall for _, recall in group], self._pointer_window)
-        found = self._steps.segment(features, fused)
-        maps = self._steps.encode_memory(features, found.logits, found.presence, prompted=False)
-        filled = fill_holes(found.logits)
+        tracked = self._steps.track(features, [recall for _, recall in group], self._pointer_window)
+        fused, found, filled = tracked.fused, tracked.found, tracked.filled
         for row, (number, _) in enumerate(group):
             memory = self._targets[number].memory
-            memory.remember(index, maps[row], found.pointer[row])
+            memory.remember(index, tracked.maps[row], found.pointer[row])
             if (correction := self._targets[number].corrections.get(index)) is not None:
                 memory.condition(
                     index, self._corrected(features, fused[row : row + 1], filled[row : row + 1], correction)

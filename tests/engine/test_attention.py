@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sam2_cog.engine.attention import attend
+from sam2_cog.engine.attention import _rotate, attend
 from sam2_cog.engine.model import build_network, place_network
 
 TOKENS = 256
@@ -48,3 +48,13 @@ def test_without_pointers_every_key_is_rotated() -> None:
             [features.transpose(0, 1)], memory.transpose(0, 1), [position.transpose(0, 1)], places.transpose(0, 1)
         )
     assert torch.equal(found[0], expected[:, 0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_in_real_numbers_the_rotation_is_the_same(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = place_network("demo", build_network("demo"), "cpu").network
+    rotation = network.memory_attention.layers[0].self_attn.rotation
+    x = torch.randn(2, 3 * len(rotation), 2 * rotation.shape[1], generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = _rotate(x.clone(), rotation)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.equal(_rotate(x.clone(), rotation), expected) and not torch.equal(x, expected)

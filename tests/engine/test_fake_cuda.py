@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from sam2_cog.engine import logits, mask_decoder, tracker
+from sam2_cog.engine import logits, mask_decoder, steps, tracker
 from sam2_cog.engine.steps import Steps
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.masks import ObjectMask
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from tests.fake_cuda import fake_cuda_model
+from tests.fake_graphs import fake_graphs
 from tests.scenarios import MemoryClip, moving_blocks
 
 WIDTH, HEIGHT = 96, 64
@@ -57,6 +58,14 @@ def test_sixteen_objects_and_one_more_run_on_the_device() -> None:
 
 def test_an_official_size_runs_on_the_device() -> None:
     assert run("tiny", (prompted(0, click(1)),), 3) == 3
+
+
+def test_what_is_captured_runs_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = fake_graphs(monkeypatch)
+    monkeypatch.setenv("SAM2_CUDA_GRAPHS", "1")
+    assert run("demo", (prompted(0, click(0)), prompted(1, click(0))), 20) == 20
+    # one and four frames through the encoder, and the steady step from frame 16 on
+    assert [graph.replays for graph in graphs] == [1, 5, 4]
 
 
 def on_the_host(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -103,8 +112,8 @@ def with_an_index_on_the_host(real: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("module", "name", "fault"),
     [
-        (tracker, "fill_holes", on_the_host),
-        (tracker, "fill_holes", copying_to_the_host),
+        (steps, "fill_holes", on_the_host),
+        (steps, "fill_holes", copying_to_the_host),
         (tracker, "cut", deciding_on_the_host),
         (Steps, "_pointer_positions", copying_from_the_host),
         (Steps, "_choose", with_an_index_on_the_host),

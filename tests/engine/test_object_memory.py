@@ -83,6 +83,20 @@ def test_the_window_of_a_long_pass_is_full_and_no_more() -> None:
     assert recall.distances == (200, *range(1, 16))
 
 
+def test_the_memory_is_steady_once_both_windows_are_full() -> None:
+    memory = ObjectMemory(MAPS, POINTERS)
+    memory.condition(0, conditioning(0))
+    steady = []
+    for index in range(1, 60):
+        steady.append(memory.recall(index, reverse=False).steady)
+        memory.remember(index, tensor(index), tensor(index))
+        if index == 30:
+            memory.condition(index, conditioning(index))
+        memory.forget(index, 0, reverse=False)
+    # from frame 16 on, but while a conditioning frame takes the place of a tracked one
+    assert steady == [16 <= index <= 30 or index > 30 + POINTERS for index in range(1, 60)]
+
+
 def test_pointers_of_frames_that_lie_ahead_are_not_read_but_their_maps_are() -> None:
     memory = ObjectMemory(MAPS, POINTERS)
     memory.condition(10, conditioning(10))

@@ -111,7 +111,7 @@ def test_memories_of_many_objects_are_fused_as_each_alone(
                 50, False, levels[-1:], places[-1:], sizes[-1:], kept, 100, track_in_reverse=reverse
             )
         )
-    assert torch.equal(steps.with_memory(features, recalls, 15), torch.cat(expected))
+    assert torch.equal(steps.track(features, recalls, 15).fused, torch.cat(expected))
 
 
 @torch.inference_mode()
