@@ -110,7 +110,7 @@ COMPILE = Switch(
 )
 CUDA_GRAPHS = Switch(
     "SAM2_CUDA_GRAPHS",
-    "launches the image encoder and, from the 17th frame on, the tracking step as one CUDA graph each",
+    "launches the image encoder and, from the 17th frame on, the tracking step as a CUDA graph each",
 )
 SWITCHES = (COMPILE, CUDA_GRAPHS)
 
