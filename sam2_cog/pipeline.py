@@ -87,6 +87,7 @@ def segment_video(
     info: VideoInfo | None = None,
     report: Path | None = None,
     checkpoint: float | None = None,
+    further: Sequence[Path] = (),
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
@@ -102,6 +103,7 @@ def segment_video(
     report: a `.json` (the manifest) or a `.csv` (a row per frame and object) to be written beside the result.
     checkpoint: seconds between two states that are written beside the result; after an error or the end of the process
         the same call goes on from the last one, to the same file, byte for byte.
+    further: videos that follow the request's own: together they are the shots of one clip, in this order.
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
@@ -112,7 +114,7 @@ def segment_video(
     """
     place = path if callable(path) else Path(path)
     if isinstance(place, Path):
-        check_output(request, place)
+        check_output(request, place, further)
         if report is not None:
             _check_report(request, place, report)
         if checkpoint is not None:
@@ -120,6 +122,9 @@ def segment_video(
     begin, load = time.perf_counter(), cache(lambda: model if isinstance(model, LoadedModel) else model())
     progress = progress or LogProgress()
     try:
+        if further:
+            _refuse_beside(request, f"{1 + len(further)} videos are several shots", report, checkpoint)
+            return _segment_shots(request, load, place, progress, further)
         return _segment(request, load, place, progress, info, report, checkpoint)
     except BrokenPromise as broken:
         logger.warning("%s: this is done now", broken)
@@ -131,8 +136,7 @@ def segment_video(
         return _segment_images(request, load, place, progress, kind)
     except HoldsVideos:
         _refuse_beside(request, f"{request.video.name} holds several shots", report, checkpoint)
-        with opened_shots(request.video) as shots:
-            return _segment_shots(request, load, place, progress, shots)
+        return _segment_shots(request, load, place, progress)
     finally:
         give_back_freed_memory()
 
@@ -217,16 +221,22 @@ def _segment_shots(
     model: Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
-    shots: Shots,
+    further: Sequence[Path] = (),
 ) -> Result:
     """The same for several videos, which are tracked as one clip and written each for itself."""
-    begin, deadline = time.perf_counter(), Deadline()
     path = place if isinstance(place, Path) else place(ShotsOutput.suffix)
-    if path.suffix.lower() != ShotsOutput.suffix:
-        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in .zip, which several shots need")
+    _check_zip_of_shots(path)
+    with opened_shots(request.video, *further) as shots:
+        return _write_shots(request, model, path, progress, shots)
+
+
+def _write_shots(
+    request: Request, model: Callable[[], LoadedModel], path: Path, progress: Progress, shots: Shots
+) -> Result:
+    begin, deadline = time.perf_counter(), Deadline()
     objects = objects_of_shots(request, shots)
     names = _numbers([f"{info.path.name} ({info.frame_count} frames)" for info in shots.videos])
-    logger.info("%s: %d shots: %s; %d objects", shots.path.name, len(shots.videos), names, len(objects))
+    logger.info("%s: %d shots: %s; %d objects", shots.name, len(shots.videos), names, len(objects))
     loaded = model()
     spec = output_spec(request, shots.largest, objects, loaded.name, path)
     output = ShotsOutput(spec, shots, partial(output_for, request.output_format), suffix_of(request))
@@ -305,8 +315,15 @@ def frames_between_stages(info: VideoInfo) -> int:
     return min(MOST_FRAMES_WAITING, MOST_BYTES_WAITING // (info.width * info.height * 3))
 
 
-def check_output(request: Request, path: Path) -> None:
-    """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
+def check_output(request: Request, path: Path, further: Sequence[Path] = ()) -> None:
+    """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`.
+
+    further: as of `segment_video`.
+    """
+    if further:
+        _check_zip_of_shots(path)
+        _check_place("output", request, path, further)
+        return
     if path == STANDARD_OUTPUT:
         if request.output_format != "jsonl":
             reason = f"output_format must be jsonl for that, not {request.output_format}"
@@ -321,6 +338,11 @@ def check_output(request: Request, path: Path) -> None:
 def _may_be_shots(request: Request, path: Path) -> bool:
     """Whether what is asked for may be a zip of the results of several shots, as far as names tell."""
     return path.suffix.lower() == ".zip" and (request.video.suffix.lower() == ".zip" or request.video.is_dir())
+
+
+def _check_zip_of_shots(path: Path) -> None:
+    if path.suffix.lower() != ShotsOutput.suffix:
+        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in .zip, which several shots need")
 
 
 def _wrong_suffix(request: Request, path: Path) -> InvalidRequest:
@@ -368,7 +390,7 @@ def _check_report(request: Request, output: Path, path: Path) -> None:
     _check_place("report", request, path)
 
 
-def _check_place(what: str, request: Request, path: Path) -> None:
+def _check_place(what: str, request: Request, path: Path, further: Sequence[Path] = ()) -> None:
     """Whether a file can be made there, and may take the place of what is there."""
     name, folder = path.name, path.absolute().parent
     if not can_be_a_name(path):
@@ -381,8 +403,8 @@ def _check_place(what: str, request: Request, path: Path) -> None:
         raise InvalidRequest(f"{what}: the folder {str(path.parent)!r} does not exist")
     if path.is_dir():
         raise InvalidRequest(f"{what}: {name!r} is a folder, but it must be a file")
-    for given in FILES:
-        source: Path | None = getattr(request, given)
+    sources = [(given, getattr(request, given)) for given in FILES] + [("video", video) for video in further]
+    for given, source in sources:
         if source and path.exists() and source.exists() and path.samefile(source):
             raise InvalidRequest(f"{what}: {name!r} is the {given} itself, it must be another file")
     try:

@@ -21,7 +21,7 @@ def objects_of_shots(request: Request, shots: Shots) -> tuple[ObjectPrompts, ...
     """What a request asks for; its frames are numbered through, or `shot:frame`, both from 0. Raises InvalidRequest."""
     sizes = {(info.width, info.height) for info in shots.videos}
     if request.masks and len(sizes) > 1:
-        raise InvalidRequest(f"masks: the shots of {shots.path.name} differ in size, they take clicks and boxes alone")
+        raise InvalidRequest(f"masks: the shots of {shots.name} differ in size, they take clicks and boxes alone")
     size: dict[str, Any] = {
         "width": max(width for width, _ in sizes),
         "height": max(height for _, height in sizes),
