@@ -98,13 +98,8 @@ def segment_video(
         OSError: the file cannot be written.
         ReaderGone: nobody reads the standard output any more.
     """
-    place = path if callable(path) else Path(path)
-    if isinstance(place, Path):
-        check_output(request, place, further)
-        if report is not None:
-            check_report(request, place, report)
-        if checkpoint is not None:
-            check_checkpoint(checkpoint, place)
+    check = partial(_checked, request, report=report, checkpoint=checkpoint, further=further)
+    place = check(Path(path)) if not callable(path) else _each_checked(path, check)
     begin, load = time.perf_counter(), cache(lambda: model if isinstance(model, LoadedModel) else model())
     progress = progress or LogProgress()
     try:
@@ -125,6 +120,23 @@ def segment_video(
         return _segment_shots(request, load, place, progress)
     finally:
         give_back_freed_memory()
+
+
+def _checked(
+    request: Request, path: Path, *, report: Path | None, checkpoint: float | None, further: Sequence[Path]
+) -> Path:
+    """The path of the result; raises InvalidRequest if it, or what is written beside it, cannot be written."""
+    check_output(request, path, further)
+    if report is not None:
+        check_report(request, path, report)
+    if checkpoint is not None:
+        check_checkpoint(checkpoint, path)
+    return path
+
+
+def _each_checked(place: Callable[[str], Path], check: Callable[[Path], Path]) -> Callable[[str], Path]:
+    """What names the result, with a check of the name."""
+    return lambda suffix: check(place(suffix))
 
 
 def _segment(

@@ -10,7 +10,7 @@ from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.storage import fetch
 from sam2_cog.limits import FRAMES
-from sam2_cog.media.frame_archive import ImageClip, UnlikeImages, probe_each, probe_images, unreadable
+from sam2_cog.media.frame_archive import HoldsVideos, ImageClip, UnlikeImages, probe_each, probe_images, unreadable
 from sam2_cog.media.stream_header import nominal_rate, picture_stream, rotation
 from sam2_cog.media.video import describe
 from sam2_cog.prompts import PromptStrings, parse_prompts
@@ -87,6 +87,8 @@ def _images(path: Path) -> list[ImageClip] | None:
         clip = probe_images(path, headers_only=True)
     except UnlikeImages:
         return probe_each(path, headers_only=True)[1]
+    except HoldsVideos:
+        raise unreadable(path, "holds several shots, whose frames are not counted from headers") from None
     return [clip] * clip.count if clip else None
 
 
