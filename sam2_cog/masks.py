@@ -280,7 +280,8 @@ def compressed_rle(mask: ObjectMask) -> str:
 def _runs(pixels: NDArray[np.generic]) -> NDArray[np.int64]:
     """How many equal pixels of a flat mask follow one another: background first, 0 of it if need be."""
     changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
-    return np.diff(np.concatenate(([0] if pixels[0] else [], [0], changes, [pixels.size])).astype(np.int64))
+    bounds = np.concatenate(([0] if pixels[0] else [], [0], changes, [pixels.size])).astype(np.int64)
+    return bounds[1:] - bounds[:-1]
 
 
 def _rle_characters(runs: NDArray[np.int64]) -> NDArray[np.uint8]:
