@@ -15,7 +15,7 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
-from sam2_cog.media.image_set import probe_image_set
+from sam2_cog.media.image_set import ImageSet, probe_image_set
 from sam2_cog.media.shots import Shots, opened_shots
 from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, part_of, probe
 from sam2_cog.outputs import REPORTS, STANDARD_OUTPUT, Output, OutputSpec, output_for, suffix_of
@@ -112,9 +112,10 @@ def segment_video(
         result = _segment(request, load, place, progress, None, report, checkpoint)
         return replace(result, seconds=time.perf_counter() - begin)
     except UnlikeImages as unlike:
+        images = probe_image_set(request.video)
         kind = kind_for_images(request, unlike)
         _refuse_beside(request, f"{request.video.name} holds images of different sizes", report, checkpoint)
-        return _segment_images(request, load, place, progress, kind)
+        return _segment_images(request, load, place, progress, kind, images)
     except HoldsVideos:
         _refuse_beside(request, f"{request.video.name} holds several shots", report, checkpoint)
         return _segment_shots(request, load, place, progress)
@@ -186,10 +187,10 @@ def _segment_images(
     place: Path | Callable[[str], Path],
     progress: Progress,
     kind: type[Archive],
+    images: ImageSet,
 ) -> Result:
     """The same for images of different sizes, of which none follows from another."""
     begin, deadline = time.perf_counter(), Deadline()
-    images = probe_image_set(request.video)
     largest = max(images.images, key=lambda info: info.width * info.height)
     objects = objects_of_images(request, images)
     path = place if isinstance(place, Path) else place(suffix_of(request))
