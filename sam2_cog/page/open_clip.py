@@ -13,7 +13,7 @@ import numpy as np
 from starlette.exceptions import HTTPException
 
 from sam2_cog.errors import InvalidRequest, UnreadableVideo, quoted
-from sam2_cog.http_base import Json
+from sam2_cog.http_base.answers import Json
 from sam2_cog.masks import FrameMasks
 from sam2_cog.outputs.destination import suffix_for
 from sam2_cog.page import wire
