@@ -32,21 +32,15 @@ from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
 from sam2_cog.media.frame_reader import FrameReader
 from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
-from sam2_cog.pipeline import (
-    Result,
-    WatchedClip,
-    check_output,
-    check_picture,
-    objects_of,
-    output_spec,
-    segment_video,
-    write_result,
-)
+from sam2_cog.outputs.destination import check_output, check_picture
+from sam2_cog.pipeline import Result, output_spec, segment_video, write_result
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
 from sam2_cog.reading.box_files import read_boxes
 from sam2_cog.reading.mask_files import read_masks
 from sam2_cog.request import Request
+from sam2_cog.runs.objects import objects_of
+from sam2_cog.runs.watched_clip import WatchedClip
 
 FEATURES_KEPT = 8
 """Encoded frames that are kept for the next click on them: 16 MiB each with the official networks."""
