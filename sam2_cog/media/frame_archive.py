@@ -362,5 +362,5 @@ def decoding(path: Path, label: str, kind: str = "an image") -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in _NOT_THE_FILE:
             raise
         what = f"holds {kind} that cannot be decoded{label}" if label else "cannot be decoded"
-        reason = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", str(error).split("\n")[0].replace(str(path), path.name))
+        reason = re.sub(r" ?<[^<>]*>", "", str(error).split("\n")[0].replace(str(path), path.name))
         raise unreadable(path, f"{what}: {reason[:120] or type(error).__name__}") from error
