@@ -99,6 +99,19 @@ def test_a_report_that_cannot_be_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_several_paths_are_shots(small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, given = tmp_path / "out.zip", (*CLICK, "--click-frames", "1:2")
+    address = f"file://{quote(str(small_clip))}"
+    assert main("segment", small_clip, address, *given, "--output", output, "--model", "demo") == 0
+    assert capsys.readouterr().out.startswith(f"{output}: 12 frames, 1 objects, ")
+    with zipfile.ZipFile(output) as result:
+        assert result.namelist() == [f"{small_clip.stem}.mp4", f"{small_clip.stem}_2.mp4"]
+    for path, words in (("", "video: '' is not a file's path"), ("http://a/b.mp4", "video: 'http://a/b.mp4' is an ad")):
+        assert refusal(capsys, "segment", small_clip, path, *given, "--output", output).startswith(words)
+    found = refusal(capsys, "segment", small_clip, small_clip, *CLICK, "--output", tmp_path / "out.mp4")
+    assert found == "output: 'out.mp4' does not end in .zip, which several shots need"
+
+
 def test_every_input_has_a_flag_that_reaches_the_request(
     small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,10 +279,11 @@ def test_a_home_folder_and_a_file_address_are_paths(
 def test_an_address_is_refused_with_the_way_out(
     small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str
 ) -> None:
-    rest = f"{address!r} is an address, but the command line takes files; "
-    rest += "fetch it first, for example with 'curl -LO ADDRESS'"
+    shown = f"{address!r} is an address, but the command line takes files; "
+    rest = f"{shown}fetch it first, for example with 'curl -LO ADDRESS'"
     assert refusal(capsys, "segment", address, *CLICK, "--output", tmp_path / "out.mp4") == f"video: {rest}"
-    assert refusal(capsys, "segment", small_clip, *CLICK, "--output", address) == f"output: {rest}"
+    there = f"output: {shown}copy the result there"
+    assert refusal(capsys, "segment", small_clip, *CLICK, "--output", address) == there
     given = ("--masks", address, "--output", tmp_path / "out.mp4")
     assert refusal(capsys, "segment", small_clip, *given) == f"masks: {rest}"
 

@@ -1,8 +1,6 @@
 """Many clips on one loaded model: each is fetched and scanned while the network still works on the one before."""
 
 import logging
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +13,10 @@ from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.status import MOST_ATTEMPTS, Event, Status
 from sam2_cog.fleet.storage import Results, fetch
+from sam2_cog.held import HeldFolder
 from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.video import VideoInfo, probe
+from sam2_cog.outputs import suffix_of
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.progress import Progress
 from sam2_cog.request import Request
@@ -39,7 +39,7 @@ class Prepared:
     request: Request
     info: VideoInfo | None
     """None of images of different sizes, and of shots."""
-    folder: Path
+    folder: HeldFolder
 
 
 class DeviceBroken(RuntimeError):
@@ -54,7 +54,7 @@ def run_batch(jobs: Sequence[Job], model: LoadedModel, status: Status, results: 
     """
     with ThreadPoolExecutor(1) as reader:
         for job, prepared in _prepared_ahead(jobs, reader):
-            saved = last_saved(results.path(job.output))
+            saved = last_saved(results.path(job.stem + suffix_of(job.request)))
             attempt = status.attempts(job.name, job.digest, saved) + 1
             if attempt > MOST_ATTEMPTS:
                 event = Event(job.name, "failed", job.digest, attempt - 1, error=DIED)
@@ -88,7 +88,7 @@ def carry_out(
         logger.exception("%s: an error that is not the request's", job.name)
         return Event(job.name, "failed", job.digest, attempt, error=f"{type(error).__name__}: {error}".split("\n")[0])
     seconds = round(time.perf_counter() - begin, 3)
-    output = (job.output, "", result.frames, result.objects, seconds)
+    output = (result.path.name, "", result.frames, result.objects, seconds)
     return Event(job.name, "done", job.digest, attempt, *output)
 
 
@@ -105,22 +105,24 @@ def _carry_out(
 
 
 def _segment(prepared: Prepared, model: LoadedModel, results: Results, progress: Progress) -> Result:
-    name = prepared.job.output
-    place, request = results.path(name), prepared.request
-    result = segment_video(request, model, place, progress, info=prepared.info, checkpoint=results.checkpoint)
-    results.keep(name)
+    def place(suffix: str) -> Path:
+        return results.path(prepared.job.stem + suffix)
+
+    request, checkpoint = prepared.request, results.checkpoint
+    result = segment_video(request, model, place, progress, info=prepared.info, checkpoint=checkpoint)
+    results.keep(result.path.name)
     return result
 
 
 def prepare(job: Job) -> Prepared:
     """Fetch the files where that is needed, and scan the video."""
-    folder = Path(tempfile.mkdtemp(prefix="sam2-cog-"))
+    folder = HeldFolder()
     try:
-        files: dict[str, Any] = {name: fetch(name, source, folder / name) for name, source in job.sources.items()}
+        files: dict[str, Any] = {name: fetch(name, source, folder.path / name) for name, source in job.sources.items()}
         request = replace(job.request, **files)
         return Prepared(job, request, _info(request), folder)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.close()
         raise
 
 
@@ -142,7 +144,7 @@ def _prepared_ahead(jobs: Sequence[Job], reader: ThreadPoolExecutor) -> Iterator
 def let_go(prepared: "Future[Prepared]") -> None:
     """Remove what was fetched for a job."""
     if not prepared.cancel() and prepared.exception() is None:
-        shutil.rmtree(prepared.result().folder, ignore_errors=True)
+        prepared.result().folder.close()
 
 
 def _quiet(done: int, total: int) -> None:
@@ -151,6 +153,6 @@ def _quiet(done: int, total: int) -> None:
 
 def _info(request: Request) -> VideoInfo | None:
     try:
-        return probe(request.video, request.frame_rate)
+        return probe(request.video, request.frame_rate, used=request.part)
     except (UnlikeImages, HoldsVideos):
         return None

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.image_set import ImageSet
 from sam2_cog.media.video import Frame
-from sam2_cog.outputs.archive import Archive
+from sam2_cog.outputs.archive import Archive, encoders
 from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts, Watch
 from sam2_cog.outputs.folder_names import safe_names
@@ -45,7 +45,7 @@ class ImageSetOutput(Output):
         self.frames_written += 1
 
     def _open(self, path: Path) -> None:
-        self._zip = ZipFileWriter(path)
+        self._zip = ZipFileWriter(path, min(map(encoders, self._images.images)))
 
     def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
         assert self._zip is not None

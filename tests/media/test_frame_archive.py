@@ -65,10 +65,15 @@ def test_the_order_of_ten_and_two(tmp_path: Path) -> None:
     assert numbers(folder) == list(range(12))
 
 
+def test_what_only_begins_as_an_image_is_refused_without_words_of_python(tmp_path: Path) -> None:
+    (raw := tmp_path / "photo.cr2").write_bytes(b"II*\0\x10\0\0\0CR" + bytes(200))
+    assert refusal(raw) == "cannot be decoded: cannot identify image file"
+
+
 def test_a_folder_is_refused_as_a_zip_is(tmp_path: Path) -> None:
     small = encode_image(FRAMES[0][:40])
     folder = fill(tmp_path / "shot", {})
-    assert refusal(folder) == "is a folder without a JPEG, PNG, WebP, BMP or TIFF image"
+    assert refusal(folder) == "is a folder without a video or a JPEG, PNG, WebP, BMP, TIFF or AVIF image"
     (folder / "0.png").write_bytes(encode_image(FRAMES[0]))
     (folder / "1.png").write_bytes(small)
     assert refusal(folder) == "holds an image of 64x40 (1.png), but its first is 64x48; all must be equal"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.evaluate.metrics import region_similarity
 from sam2_cog.fleet.cost import _images
 from sam2_cog.media import frame_archive, image_file, image_set
+from sam2_cog.outputs import archive
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.request import Request
 from tests.clips import draw_frame, encode_image, write_zip
@@ -106,6 +108,21 @@ def test_an_image_is_as_it_is_alone(run: Run, demo_model: LoadedModel, tmp_path:
     expected = Image.open(segment_video(request, demo_model, tmp_path / "alone.png").path)
     picture = found[f"masks/{name}/cliff.png" if name else "frames/cliff.png"]
     assert np.array_equal(np.asarray(picture), np.asarray(expected))
+
+
+def test_pictures_are_encoded_side_by_side_to_the_same_bytes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "cores", lambda: 1)
+    alone = run().path.read_bytes()
+    together, encode = threading.Barrier(2), archive.encode
+
+    def encode_two(*picture: Any) -> bytes:
+        if picture[1].shape[:2] in ((360, 640), (180, 320)):  # the first and the second of three
+            together.wait(20)
+        return encode(*picture)
+
+    monkeypatch.setattr(archive, "cores", lambda: 2)
+    monkeypatch.setattr(archive, "encode", encode_two)
+    assert run().path.read_bytes() == alone
 
 
 def test_separate_objects_and_boxes_from_a_file(run: Run, tmp_path: Path) -> None:
