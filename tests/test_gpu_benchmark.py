@@ -49,6 +49,22 @@ def test_a_part_that_fails_or_hangs_says_so_in_one_line(monkeypatch: pytest.Monk
     assert line == "not finished: a long one: stopped after 0 s"
 
 
+def test_a_part_that_could_not_be_made_quicker_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loud.py").write_text(
+        "import logging; print('| row |'); logging.warning('the step runs as it is: why')"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert list(gpu._run(Part("", "loud one", 20, ("loud",)), 60)) == [
+        "| row |",
+        "note: loud one: WARNING:root:the step runs as it is: why",
+    ]
+
+
+def test_one_part_can_run_alone(tmp_path: Path) -> None:
+    report = run(tmp_path, "--minutes", "0", "--parts", "ready")
+    assert report.endswith("\n## Ready\n\nnot reached: ready\n") and report.count("## ") == 1
+
+
 def test_the_gpu_gets_all_that_the_cpu_gets_and_more() -> None:
     quick = [part.name.replace("demo", "large") for part in parts("cpu", quick=True)]
     whole = [part.name for part in parts("cuda", quick=False)]

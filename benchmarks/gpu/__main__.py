@@ -3,7 +3,8 @@
 Needs this repository, what it is tested with (`pip install -e '.[dev,bench]'`), ffmpeg and a CUDA device; no checkpoint
 and no internet. The most important part comes first: are the masks right; then how fast, what the time goes to, and how
 soon a server is ready. Each part is a process of its own with an end of its own, so that none takes the others along:
-one that fails or is too slow prints a line. Markdown goes to the screen and, as it comes, into a file.
+one that fails or is too slow prints a line. Markdown goes to the screen and, as it comes, into a file. `--parts` runs
+some of them alone, by the names that such lines give: those that were not reached, or one again.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Timer
@@ -21,6 +23,7 @@ import torch
 
 from benchmarks.gpu.paper import peak_of
 from benchmarks.gpu.schedule import Part, parts
+from sam2_cog.engine.quick import AS_IT_IS
 
 LEAST_SECONDS = 5.0
 """A part that would have less than this is left out."""
@@ -34,13 +37,16 @@ def main() -> None:
     with arguments.out.open("w", encoding="utf-8") as file:
         for line in _machine(arguments.device):
             _say(line, file)
+        last = ""
         for part in parts(arguments.device, quick=arguments.quick):
-            if part.title != title:
-                title = part.title
-                for line in ("", f"## {title}", "", *part.head):
-                    _say(line, file)
-            for line in _run(part, end - time.monotonic()):
-                _say(line, file)
+            if arguments.parts and part.name not in arguments.parts:
+                continue
+            head = ("", f"## {part.title}", "", *part.head) if part.title != title else ()
+            if not head and part.head and not last.startswith("|"):
+                head = ("", *part.head)  # a line between two rows ends a table
+            title = part.title
+            for last in chain(head, _run(part, end - time.monotonic())):
+                _say(last, file)
 
 
 def _parse() -> argparse.Namespace:
@@ -49,7 +55,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--quick", action="store_true", help="the demo network and a few frames: does all of it run?")
     parser.add_argument("--out", type=Path, default=Path("gpu.md"), help="where the Markdown is kept, too")
+    parser.add_argument("--parts", nargs="+", metavar="NAME", help="only these parts, such as 'large, ours'")
     arguments = parser.parse_args()
+    names = [part.name for part in parts(arguments.device, quick=arguments.quick)]
+    for name in arguments.parts or ():
+        if name not in names:
+            parser.error(f"--parts: {name!r} is none of {names}")
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device: torch finds no CUDA device")
     return arguments
@@ -85,15 +96,18 @@ def _run(part: Part, seconds_left: float) -> Iterator[str]:
         finally:
             timer.cancel()
             process.kill()
+        errors.seek(0)
+        said = errors.read().strip().splitlines()
+        # what could not be compiled or captured was measured without it
+        yield from (f"note: {part.name}: {line}" for line in said if AS_IT_IS in line)
         if status:
-            yield f"not finished: {part.name}: {_reason(status, seconds, errors)}"
+            yield f"not finished: {part.name}: {_reason(status, seconds, said)}"
 
 
-def _reason(status: int, seconds: float, errors: IO[str]) -> str:
+def _reason(status: int, seconds: float, said: list[str]) -> str:
     if status == -9:
         return f"stopped after {seconds:.0f} s"
-    errors.seek(0)
-    return (errors.read().strip().splitlines() or [f"exit status {status}"])[-1]
+    return (said or [f"exit status {status}"])[-1]
 
 
 def _say(line: str, file: IO[str]) -> None:

@@ -57,6 +57,7 @@ def parts(device: str, *, quick: bool) -> Iterator[Part]:
     if not quick:
         yield speed(large, "ours", 150, COMPILE)
         yield speed(large, "transformers", 60)
+        yield speed(large, "ours", 150, COMPILE, GRAPHS)
         yield right("bfloat16", 60, COMPILE)
         yield speed(large, "official, vos_optimized", 240)
 

@@ -21,6 +21,9 @@ Function = Callable[..., Sequence[Tensor]]
 MOST_GRAPHS = 8
 """Graphs of one function, which keep their inputs and results on the device; further shapes run as they are."""
 
+AS_IT_IS = "runs as it is"
+"""What the log says, with the reason, of a function that could not be made quicker."""
+
 _WARM_UPS = 3  # PyTorch's own number: what is chosen or made at the first calls must not be captured
 
 
@@ -84,7 +87,7 @@ class _Quick:
             raise
         except Exception as error:  # of a compiler or a driver, which may raise anything
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            logger.warning("%s and runs as it is: %s", self._failure, reason)
+            logger.warning("%s and %s: %s", self._failure, AS_IT_IS, reason)
             self._quick = None
         return self._plain(*given)
 
