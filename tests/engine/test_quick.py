@@ -11,7 +11,16 @@ from torch import Tensor
 
 from sam2_cog.engine import logits
 from sam2_cog.engine.model import LoadedModel, build_network, load_model, place_network
-from sam2_cog.engine.quick import _WARM_UPS, AS_IT_IS, MOST_GRAPHS, _Captured, _in_powers_of_two, _Quick, captured, compiled
+from sam2_cog.engine.quick import (
+    _WARM_UPS,
+    AS_IT_IS,
+    MOST_GRAPHS,
+    _Captured,
+    _in_powers_of_two,
+    _Quick,
+    captured,
+    compiled,
+)
 from sam2_cog.engine.steps import Steps
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest
