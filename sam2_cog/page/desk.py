@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from sam2_cog import limits
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
+from sam2_cog.held import HeldFolder
 from sam2_cog.http_base.answers import Json
 from sam2_cog.media.video import VideoInfo, probe, read_frames
 from sam2_cog.outputs.destination import is_one_picture
@@ -60,7 +61,8 @@ class Desk:
         self._source: _Source | None = None
         self._result: Path | None = None
         self._used = time.monotonic()
-        self._folder = Path(tempfile.mkdtemp(prefix="sam2-cog-ui-"))
+        self._held = HeldFolder()
+        self._folder = self._held.path
 
     def close(self) -> None:
         """Close the clip; nothing is left of what was uploaded and written."""
@@ -68,7 +70,7 @@ class Desk:
             if self._source is not None:
                 self._close_clip(self._source)
             self._source = self._result = None
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._held.close()
 
     def new_file(self, name: str) -> Path:
         """Where an upload of this name may be written."""
