@@ -107,7 +107,8 @@ COMPILE = Switch(
     "SAM2_COMPILE", "compiles the image encoder: a minute or more before the first mask, and a C++ compiler is needed"
 )
 CUDA_GRAPHS = Switch("SAM2_CUDA_GRAPHS", "launches the image encoder as one CUDA graph")
-SWITCHES = (COMPILE, CUDA_GRAPHS)
+NVENC = Switch("SAM2_NVENC", "lets a GPU encode MP4, see [results](outputs.md#for-editors)")
+SWITCHES = (COMPILE, CUDA_GRAPHS, NVENC)
 
 
 def check_environment() -> None:

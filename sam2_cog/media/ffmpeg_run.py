@@ -64,6 +64,15 @@ def input_options() -> dict[str, Any]:
     }
 
 
+COMPACT = ("-of", "compact=p=0")
+"""ffprobe's options for a line per packet or frame, which `compact_entries` reads."""
+
+
+def compact_entries(line: bytes) -> dict[str, str]:
+    """The entries of a line by their names."""
+    return dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
+
+
 def ffprobe(*options: str, source: str = SOURCE) -> list[str]:
     """The command to ask ffprobe about a file, by default its standard input."""
     bounds = [word for name, value in input_options().items() for word in (f"-{name}", str(value))]

@@ -39,9 +39,7 @@ _log = logging.getLogger(__name__)
 
 _SEEKABLE = ("mov", "matroska")  # containers with an index of exact time stamps
 _JUMPING = ("mpegts", "mpeg")  # containers whose clock may jump, so that files can be joined by `cat`
-_MOST_IN_VAIN = (
-    64  # frames decoded only to be passed over, before a clip or a part of it is copied; and a window's most
-)
+_MOST_IN_VAIN = 64  # frames decoded only to be passed over before a clip or a part is copied; and a window's most
 _SCALER = "bicubic+accurate_rnd+full_chroma_int"  # right to half a level; swscale's quick path is off by up to 3
 
 
