@@ -114,9 +114,9 @@ SWITCHES = (COMPILE, CUDA_GRAPHS, NVENC)
 def check_environment() -> None:
     """Read every limit and switch once; raises InvalidRequest for a variable that holds anything else."""
     for limit in ALL:
-        assert limit.value
+        _ = limit.value
     for switch in SWITCHES:
-        assert switch.on in (True, False)
+        _ = switch.on
 
 
 def check_clicks(count: int) -> None:
