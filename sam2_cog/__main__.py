@@ -224,15 +224,16 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.set_defaults(run=_segment)
 
 
+def _add_described(commands: "argparse._SubParsersAction[_Parser]", name: str, text: str, description: str) -> _Parser:
+    """A command whose description keeps its lines."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    return commands.add_parser(name, help=text, description=description, formatter_class=formatter)
+
+
 def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
     from sam2_cog.evaluate import command as evaluation
 
-    parser = commands.add_parser(
-        "evaluate",
-        help="measure J and F on labelled clips",
-        description=evaluation.DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _add_described(commands, "evaluate", "measure J and F on labelled clips", evaluation.DESCRIPTION)
     evaluation.add_arguments(parser)
     _add_model(parser)
     parser.set_defaults(run=_evaluate)
@@ -241,12 +242,7 @@ def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_ui(commands: "argparse._SubParsersAction[_Parser]") -> None:
     from sam2_cog.page import command as page
 
-    parser = commands.add_parser(
-        "ui",
-        help="a page to click in",
-        description=page.DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _add_described(commands, "ui", "a page to click in", page.DESCRIPTION)
     page.add_arguments(parser)
     _add_model(parser)
     parser.set_defaults(run=page.run)
@@ -269,12 +265,7 @@ def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
     from sam2_cog.fleet import command as fleet
 
-    batch = commands.add_parser(
-        "batch",
-        help="carry out a manifest of many requests",
-        description=fleet.DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    batch = _add_described(commands, "batch", "carry out a manifest of many requests", fleet.DESCRIPTION)
     fleet.add_batch_arguments(batch)
     _add_checkpoint(batch)
     _add_model(batch)
