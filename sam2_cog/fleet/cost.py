@@ -10,8 +10,9 @@ from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.storage import fetch
 from sam2_cog.limits import FRAMES
-from sam2_cog.media.frame_archive import HoldsVideos, ImageClip, UnlikeImages, probe_images, unreadable
+from sam2_cog.media.frame_archive import HoldsVideos, ImageClip, UnlikeImages, probe_images
 from sam2_cog.media.image_set import probe_image_set
+from sam2_cog.media.refusals import unreadable
 from sam2_cog.media.stream_header import nominal_rate, picture_stream, rotation
 from sam2_cog.media.video import VideoInfo, describe
 from sam2_cog.prompts import PromptStrings, parse_prompts

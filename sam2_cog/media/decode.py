@@ -21,8 +21,8 @@ from sam2_cog.errors import UnreadableVideo
 from sam2_cog.media.clip_info import VideoInfo
 from sam2_cog.media.decoded_copy import DecodedCopy, copy_images, images_that_fit
 from sam2_cog.media.ffmpeg_run import SOURCE, has_complained, input_options, passthrough, reason, running
-from sam2_cog.media.frame_archive import sentence, unreadable
 from sam2_cog.media.indexed_copy import IndexedCopy, copy_stream
+from sam2_cog.media.refusals import sentence, unreadable
 from sam2_cog.media.shown_times import ShownTimes
 from sam2_cog.media.to_bt709 import PIXEL_FORMAT, to_bt709
 

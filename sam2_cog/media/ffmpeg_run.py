@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sam2_cog import limits
-from sam2_cog.media.frame_archive import unreadable
+from sam2_cog.media.refusals import unreadable
 
 SOURCE = "file:/dev/stdin"
 _DEMUXERS = (

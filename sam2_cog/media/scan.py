@@ -13,7 +13,7 @@ import numpy as np
 
 from sam2_cog import limits
 from sam2_cog.media.ffmpeg_run import COMPACT, compact_entries, ffprobe, reason, running
-from sam2_cog.media.frame_archive import sentence, unreadable
+from sam2_cog.media.refusals import sentence, unreadable
 
 _TELLING = ("mov", "matroska")  # containers whose packets have times, and are marked where decoding may start
 _TELLING_CODECS = (  # whose decoders find a key frame where the packets mark one, whatever ffmpeg's age; qtrle's do not

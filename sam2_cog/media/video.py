@@ -25,8 +25,9 @@ from sam2_cog.media.clip_info import part_of as part_of
 from sam2_cog.media.decode import BrokenPromise as BrokenPromise
 from sam2_cog.media.decode import decode, has_broken_a_promise
 from sam2_cog.media.ffmpeg_run import ffprobe, reason, running
-from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images, sentence, unreadable
+from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images
 from sam2_cog.media.frame_times import FrameTimes, put_right
+from sam2_cog.media.refusals import sentence, unreadable
 from sam2_cog.media.scan import Scan, excess_of_clip, scan_frames, scan_packets
 from sam2_cog.media.shown_times import can_be_noted
 
