@@ -47,7 +47,6 @@ _VIDEO_SUFFIXES = (
 )
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _NAME_PARTS = re.compile(r"([^0-9]*?)((?:(?<![^_])-)?[0-9]+|\Z)")
-_OPEN_FILE = re.compile(r" ?<_io\..*>| ?<[^<>]* at 0x[0-9a-f]+>")  # as Python prints it within Pillow's sentences
 _DEFAULT_DURATION_MS = 100  # of a frame of an animation that gives none, as browsers do
 
 
@@ -329,5 +328,5 @@ def decoding(path: Path, label: str, kind: str = "an image") -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in _NOT_THE_FILE:
             raise
         what = f"holds {kind} that cannot be decoded{label}" if label else "cannot be decoded"
-        reason = _OPEN_FILE.sub("", str(error).split("\n")[0]).replace(str(path), path.name)
+        reason = re.sub(r" ?<[^<>]*>", "", str(error).split("\n")[0].replace(str(path), path.name))
         raise unreadable(path, f"{what}: {reason[:120] or type(error).__name__}") from error
