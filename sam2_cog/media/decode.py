@@ -21,6 +21,7 @@ from sam2_cog.errors import UnreadableVideo
 from sam2_cog.media.clip_info import VideoInfo
 from sam2_cog.media.decoded_copy import DecodedCopy, copy_images, images_that_fit
 from sam2_cog.media.ffmpeg_run import SOURCE, has_complained, input_options, passthrough, reason, running
+from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
 from sam2_cog.media.indexed_copy import IndexedCopy, copy_stream
 from sam2_cog.media.refusals import sentence, unreadable
 from sam2_cog.media.shown_times import ShownTimes
@@ -62,14 +63,22 @@ def decode(info: VideoInfo, wanted: range) -> Generator[np.ndarray, None, None]:
     Raises:
         UnreadableVideo: the file changed or broke since it was probed.
     """
-    source, start, stop = info, wanted.start, wanted[-1] + 1
-    if start > _MOST_IN_VAIN and not len(info.seek_points) and info.uniform and info.orderly:
-        source = _indexed(info)
-    position = bisect_right(source.seek_points, start) - 1
-    anchor = int(source.seek_points[position]) if position >= 0 else 0
+    start, stop = wanted.start, wanted[-1] + 1
+    source, anchor = decoding_begins(info, start)
     if start - anchor > _MOST_IN_VAIN and (copy := _decoded(info, source, anchor, start, stop)):
         return _every(copy.read(start, stop), wanted.step)
     return _decode_from(source, anchor, wanted)
+
+
+def decoding_begins(info: VideoInfo, start: int) -> tuple[VideoInfo, int]:
+    """The clip or its indexed copy, and the number of the frame where decoding begins to reach frame `start`."""
+    if info.container in IMAGE_CONTAINERS:
+        return info, 0 if info.container == "image" else start  # an animation, or files
+    source = info
+    if start > _MOST_IN_VAIN and not len(info.seek_points) and info.uniform and info.orderly:
+        source = _indexed(info)
+    position = bisect_right(source.seek_points, start) - 1
+    return source, int(source.seek_points[position]) if position >= 0 else 0
 
 
 def _every(images: Generator[np.ndarray, None, None], step: int) -> Generator[np.ndarray, None, None]:

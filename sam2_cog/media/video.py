@@ -7,10 +7,10 @@ is left out and the RGB taken as it is.
 """
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from sam2_cog.media.clip_info import VideoInfo as VideoInfo
 from sam2_cog.media.clip_info import frozen
 from sam2_cog.media.clip_info import part_of as part_of
 from sam2_cog.media.decode import BrokenPromise as BrokenPromise
-from sam2_cog.media.decode import decode, has_broken_a_promise
+from sam2_cog.media.decode import decode, decoding_begins, has_broken_a_promise
 from sam2_cog.media.ffmpeg_run import ffprobe, reason, running
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS, ImageClip, probe_images, read_images
 from sam2_cog.media.frame_times import FrameTimes, put_right
@@ -36,7 +36,12 @@ _JUMPING = ("mpegts", "mpeg")  # containers whose clock may jump, so that files 
 
 
 def probe(
-    path: Path | str, frame_rate: Fraction | None = None, *, first_only: bool = False, certain: bool = False
+    path: Path | str,
+    frame_rate: Fraction | None = None,
+    *,
+    first_only: bool = False,
+    certain: bool = False,
+    used: slice = slice(None),
 ) -> VideoInfo:
     """Say what a clip is. The frames of a video are those that its packets promise, else all of them are decoded once.
 
@@ -46,6 +51,7 @@ def probe(
         first_only: count no further than a video's first frame, which takes no longer for a long clip: enough to show
             it. A video's `frame_count` is then 1, and what depends on its other frames is not known.
         certain: decode all frames of a video to count them, whatever its packets promise.
+        used: the frames that will be read. Of a zip or a folder of frames the others are counted, not looked at.
 
     Raises:
         UnreadableVideo: the file is missing, or no frame can be read from it.
@@ -56,7 +62,7 @@ def probe(
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise unreadable(path, "is empty")
-        images = probe_images(path)
+        images = probe_images(path, used=used)
         rate = frame_rate or stream_header.DEFAULT_RATE
         info = _probe_video(path, first_only, certain) if images is None else image_info(path, images, rate)
     except PermissionError:
@@ -86,6 +92,31 @@ def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Gen
     if info.container in IMAGE_CONTAINERS or start == stop:
         return _numbered(info, start, stop, read_images(info.path, wanted))
     return _numbered(info, start, stop, decode(info.whole, wanted))
+
+
+def pick_frames(info: VideoInfo, indices: Sequence[int]) -> Generator[Frame, None, None]:
+    """Yield the frames with these ascending indices, as `read_frames` has them; each is decoded once at most.
+
+    Raises:
+        UnreadableVideo, BrokenPromise: as `read_frames`.
+    """
+    for stretch in _stretches(info, indices):
+        # of several read as the rest of the clip, which is not copied as a window is
+        stop = stretch[0] + 1 if len(stretch) == 1 else None
+        with closing(read_frames(info, stretch[0], stop)) as frames:
+            wanted = set(stretch)
+            yield from (frame for frame in islice(frames, stretch[-1] - stretch[0] + 1) if frame.index in wanted)
+
+
+def _stretches(info: VideoInfo, indices: Sequence[int]) -> list[list[int]]:
+    """Ascending indices, those together of which one lies on the way from where decoding begins to the next."""
+    stretches: list[list[int]] = []
+    for index in indices:
+        if stretches and decoding_begins(info.whole, info.numbers[index])[1] <= info.numbers[stretches[-1][-1]]:
+            stretches[-1].append(index)
+        else:
+            stretches.append([index])
+    return stretches
 
 
 def _numbered(
