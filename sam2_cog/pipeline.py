@@ -17,8 +17,9 @@ from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import FrameMasks
+from sam2_cog.media.footage import Footage
 from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
-from sam2_cog.media.image_set import probe_image_set
+from sam2_cog.media.image_set import ImageSet, probe_image_set
 from sam2_cog.media.shots import Shots, opened_shots
 from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, part_of, probe, read_frames
 from sam2_cog.outputs import (
@@ -30,7 +31,7 @@ from sam2_cog.outputs import (
     suffix_of,
     suffix_of_picture,
 )
-from sam2_cog.outputs.archive import EXACT, Archive
+from sam2_cog.outputs.archive import EXACT
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.outputs.image_set import ImageSetOutput
 from sam2_cog.outputs.shots import ShotsOutput
@@ -125,14 +126,12 @@ def segment_video(
         logger.warning("%s: this is done now", broken)
         result = _segment(request, load, place, progress, None, report, checkpoint)
         return replace(result, seconds=time.perf_counter() - begin)
-    except UnlikeImages as unlike:
-        kind = kind_for_images(request, unlike)
-        _refuse_beside(request, f"{request.video.name} holds images of different sizes", report, checkpoint)
-        return _segment_images(request, load, place, progress, kind)
+    except UnlikeImages:
+        images = probe_image_set(request.video)
+        return segment_parts(request, images, load, place, progress, report=report, checkpoint=checkpoint)
     except HoldsVideos:
-        _refuse_beside(request, f"{request.video.name} holds several shots", report, checkpoint)
         with opened_shots(request.video) as shots:
-            return _segment_shots(request, load, place, progress, shots)
+            return segment_parts(request, shots, load, place, progress, report=report, checkpoint=checkpoint)
     finally:
         give_back_freed_memory()
 
@@ -168,6 +167,33 @@ def _segment(
     return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
 
 
+Find = Callable[[Sequence[ObjectPrompts]], Callable[[int], FrameMasks] | None]
+"""Finds what is missing of objects, and returns what gives the masks of a frame, or None where it cannot."""
+
+
+def segment_parts(
+    request: Request,
+    parts: Shots | ImageSet,
+    model: Callable[[], LoadedModel],
+    place: Path | Callable[[str], Path],
+    progress: Progress,
+    *,
+    report: Path | None = None,
+    checkpoint: float | None = None,
+    find: Find | None = None,
+) -> Result:
+    """`segment_video` for what is no clip by itself.
+
+    find: called when the request has turned out to fit, where the masks, with logits if those are wanted, come from
+        elsewhere; without it they are found here.
+    """
+    held = "several shots" if isinstance(parts, Shots) else "images of different sizes"
+    _refuse_beside(request, f"{parts.path.name} holds {held}", report, checkpoint)
+    if isinstance(parts, Shots):
+        return _segment_shots(request, parts, model, place, progress, find)
+    return _segment_images(request, parts, model, place, progress, find)
+
+
 def _refuse_beside(request: Request, found: str, report: Path | None, checkpoint: float | None) -> None:
     """Raise InvalidRequest for what is made of one clip alone: a part of it, and what is written beside its result."""
     for part in ("start_frame", "end_frame", "frame_stride"):
@@ -180,14 +206,15 @@ def _refuse_beside(request: Request, found: str, report: Path | None, checkpoint
 
 def _segment_images(
     request: Request,
+    images: ImageSet,
     model: Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
-    kind: type[Archive],
+    find: Find | None,
 ) -> Result:
     """The same for images of different sizes, of which none follows from another."""
     begin, deadline = time.perf_counter(), Deadline()
-    images = probe_image_set(request.video)
+    kind = kind_for_images(request, images)
     largest = max(images.images, key=lambda info: info.width * info.height)
     objects = objects_of_images(request, images)
     path = place if isinstance(place, Path) else place(suffix_of(request))
@@ -203,8 +230,13 @@ def _segment_images(
     output = ImageSetOutput(spec, kind, images, asked)
     clip = WatchedClip(largest, len(asked), progress, deadline)
     probe_seconds = time.perf_counter() - begin
+    known = find(objects) if find else None
     with closing(clip.watch(images.read(asked))) as frames:
-        tracked = masks_of_images(Tracker(loaded), frames, objects, soft=request.wants_logits)
+        tracked = (
+            _with_masks(frames, known)
+            if known
+            else masks_of_images(loaded, Footage.of(images), frames, objects, soft=request.wants_logits)
+        )
         result = write_result(request, spec, clip, tracked, output=output)
     without = [f"{left_out} of {len(images.names)} images have no click and are left out"] if left_out else []
     return replace(
@@ -214,10 +246,11 @@ def _segment_images(
 
 def _segment_shots(
     request: Request,
+    shots: Shots,
     model: Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
-    shots: Shots,
+    find: Find | None,
 ) -> Result:
     """The same for several videos, which are tracked as one clip and written each for itself."""
     begin, deadline = time.perf_counter(), Deadline()
@@ -230,12 +263,26 @@ def _segment_shots(
     loaded = model()
     spec = output_spec(request, shots.largest, objects, loaded.name, path)
     output = ShotsOutput(spec, shots, partial(output_for, request.output_format), suffix_of(request))
-    clip = _WatchedShots(shots, _frames_to_read(request, shots.frame_count, objects), progress, deadline)
+    known = find(objects) if find else None
+    frames = shots.frame_count if known else _frames_to_read(request, shots.frame_count, objects)
+    clip = _WatchedShots(shots, frames, progress, deadline)
     probe_seconds = time.perf_counter() - begin
-    tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
+    tracked = (
+        _with_masks(clip.read(), known)
+        if known
+        else Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
+    )
     result = write_result(request, spec, clip, tracked, output=output)
     notes = result.notes[len(spec.video.notes) :]  # the output tells those of each shot by its name
     return replace(result, frames=shots.frame_count, seconds=probe_seconds + result.seconds, notes=notes)
+
+
+def _with_masks(
+    frames: Generator[Frame, None, None], known: Callable[[int], FrameMasks]
+) -> Generator[tuple[Frame, FrameMasks], None, None]:
+    with closing(frames):
+        for frame in frames:
+            yield frame, known(frame.index)
 
 
 def _numbers(names: Sequence[str]) -> str:

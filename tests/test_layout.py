@@ -25,7 +25,7 @@ ALLOWED = {
     "overlap": set(),
     "runs": CELLAR | ROOMS | {"reading"},
     "pipeline": CELLAR | ROOMS | {"reading", "overlap", "runs"},
-    "session": CELLAR | ROOMS | {"reading", "pipeline"},
+    "session": CELLAR | ROOMS | {"reading", "runs", "pipeline"},
     "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
 }
 DOORS_OPEN_TO = set(ALLOWED) | {"http_base"}

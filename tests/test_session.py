@@ -25,7 +25,7 @@ from sam2_cog.outputs import OUTPUTS
 from sam2_cog.pipeline import segment_video
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from sam2_cog.request import Request
-from sam2_cog.session import FEATURES_KEPT, Session, _FileClip
+from sam2_cog.session import FEATURES_KEPT, Session
 from tests.clips import children, frame_number, frame_zip, numbered_frames, write_clip
 
 CLICKS: dict[str, str] = {
@@ -54,7 +54,7 @@ def tracked(session: Session, strings: dict[str, str], **more: str) -> list[int]
 
 def assert_as_a_fresh_run(session: Session, strings: dict[str, str], propagation: str = "both") -> None:
     objects = session.parse(**strings)
-    for frame, expected in Tracker(session._model).track(_FileClip(session.info), objects, propagation):
+    for frame, expected in Tracker(session._model).track(session.footage, objects, propagation):
         found = session.masks(frame.index)
         assert found is not None and found.frame_index == frame.index
         assert found.objects == expected.objects and np.array_equal(found.scores, expected.scores)
@@ -268,7 +268,7 @@ def test_masks_from_a_file_are_followed_as_in_a_fresh_run(session: Session, tmp_
     Image.fromarray(mask).save(tmp_path / "mask.png")
     objects = session.parse("[35,25]", "0", "2", "object_1", masks=tmp_path / "mask.png", mask_frames="1")
     tracked = {found.frame_index: found.objects for found in session.track(objects)}
-    fresh = Tracker(session._model).track(session._clip, objects)
+    fresh = Tracker(session._model).track(session.footage, objects)
     assert tracked == {frame.index: found.objects for frame, found in fresh}
     assert (
         session.stale(session.parse("[35,25]", "0", "2", "object_1", masks=tmp_path / "mask.png", mask_frames="1"))
