@@ -20,8 +20,8 @@ from sam2_cog.engine.model import load_model
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.limits import Deadline
 from sam2_cog.media.video import probe
-from sam2_cog.pipeline import WatchedClip
 from sam2_cog.prompts import parse_prompts
+from sam2_cog.runs.watched_clip import WatchedClip
 
 SECONDS_ENCODED = 20  # the rest is the same once more, without encoding
 

@@ -27,9 +27,10 @@ import torch
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.masks import FrameMasks, Mask, ObjectMask
 from sam2_cog.media.video import Frame
-from sam2_cog.pipeline import Result, WatchedClip, segment_video
+from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.prompts import ObjectPrompts
 from sam2_cog.request import Request
+from sam2_cog.runs.watched_clip import WatchedClip
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "two_birds.mp4"
 SIZES = {"1080p": (1920, 1080), "720p": (1280, 720)}

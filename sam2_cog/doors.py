@@ -11,7 +11,8 @@ from starlette.applications import Starlette
 
 from sam2_cog.engine.model import LoadedModel, load_model
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.http_base import beside, listen, serve, token_for
+from sam2_cog.http_base.guard import token_for
+from sam2_cog.http_base.server import beside, listen, serve
 from sam2_cog.label_studio.app import Backend
 from sam2_cog.label_studio.videos import LabelStudio
 from sam2_cog.limits import FETCHED_BYTES, FRAME_UPLOAD_BYTES

@@ -4,7 +4,7 @@ A mask is kept as the packed bits of its tight box and unpacked when somebody as
 objects on a large frame never exist as full-size arrays together.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,8 @@ SPECK_PERCENT = 2.0
 
 SAM 2.1 makes them, a few stray pixels on a like thing elsewhere; its image predictor has `max_sprinkle_area` for it.
 """
+
+_RLE_BITS = 35  # of a run's length and its sign: no frame has so many pixels
 
 
 @dataclass(frozen=True)
@@ -250,11 +252,7 @@ def run_lengths(mask: Mask) -> tuple[int, ...]:
 
     The lengths add up to H * W. Source: "counts" in the COCO data format (cocodataset.org, Detection annotations).
     """
-    pixels = np.ravel(mask, order="F")
-    changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
-    bounds = np.concatenate(([0], changes, [pixels.size]))
-    runs = tuple(int(length) for length in np.diff(bounds))
-    return (0, *runs) if pixels[0] else runs
+    return tuple(_runs(np.ravel(mask, order="F")).tolist())
 
 
 def compressed_rle(mask: ObjectMask) -> str:
@@ -264,28 +262,36 @@ def compressed_rle(mask: ObjectMask) -> str:
     where more follow, plus 48. Source: rleToString of pycocotools (maskApi.c), whose text it equals.
     """
     height, width = mask.size
-    runs = [height * width]
+    runs = np.array([height * width])
     if mask.tight is not None:
         x0, y0, x1, y1 = mask.tight
-        strip = np.zeros((height, x1 - x0), bool)
-        strip[y0:y1] = mask.crop()
-        runs = list(run_lengths(strip))
+        columns = np.zeros((x1 - x0, height), np.uint8)
+        columns[:, y0:y1] = cv2.transpose(mask.crop().view(np.uint8))  # three times as fast as numpy's
+        runs = _runs(columns.ravel())
         runs[0] += x0 * height
         rest = (width - x1) * height
-        runs[len(runs) - 1 if len(runs) % 2 else len(runs) :] = [(runs[-1] if len(runs) % 2 else 0) + rest]
-        if not runs[-1]:
-            runs.pop()
-    return bytes(_rle_characters(runs)).decode("ascii")
+        if len(runs) % 2:
+            runs[-1] += rest
+        elif rest:
+            runs = np.append(runs, rest)
+    return _rle_characters(runs).tobytes().decode("ascii")
 
 
-def _rle_characters(runs: Sequence[int]) -> Iterator[int]:
-    for index, run in enumerate(runs):
-        value = run - runs[index - 2] if index > 2 else run
-        more = True
-        while more:
-            bits, value = value & 31, value >> 5
-            more = value != (-1 if bits & 16 else 0)
-            yield 48 + (bits | 32 * more)
+def _runs(pixels: NDArray[np.generic]) -> NDArray[np.int64]:
+    """How many equal pixels of a flat mask follow one another: background first, 0 of it if need be."""
+    changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
+    bounds = np.concatenate(([0] if pixels[0] else [], [0], changes, [pixels.size])).astype(np.int64)
+    return bounds[1:] - bounds[:-1]
+
+
+def _rle_characters(runs: NDArray[np.int64]) -> NDArray[np.uint8]:
+    values = runs.copy()
+    values[3:] -= runs[1:-2]
+    groups = values[:, None] >> np.arange(0, _RLE_BITS, 5)  # what is left from each group of bits on
+    bits = groups & 31
+    more = groups >> 5 != -(bits >> 4)
+    used = np.insert(more[:, :-1], 0, True, axis=1)
+    return (48 + (bits | 32 * more))[used].astype(np.uint8)
 
 
 def _in_one_part(mask: Mask) -> bool:

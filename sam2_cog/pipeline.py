@@ -1,8 +1,6 @@
 """The whole way from a request to a file: the only place where the stages meet."""
 
 import logging
-import os
-import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
@@ -12,7 +10,6 @@ from pathlib import Path
 
 from sam2_cog.engine.host_memory import give_back_freed_memory
 from sam2_cog.engine.model import LoadedModel
-from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
@@ -21,36 +18,24 @@ from sam2_cog.media.footage import Footage
 from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.image_set import ImageSet, probe_image_set
 from sam2_cog.media.shots import Shots, opened_shots
-from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, part_of, probe, read_frames
-from sam2_cog.outputs import (
-    REPORTS,
-    STANDARD_OUTPUT,
-    Output,
-    OutputSpec,
-    output_for,
-    suffix_of,
-    suffix_of_picture,
-)
-from sam2_cog.outputs.archive import EXACT
+from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, part_of, probe
+from sam2_cog.outputs import REPORTS, STANDARD_OUTPUT, Output, OutputSpec, output_for, suffix_of
+from sam2_cog.outputs.destination import check_output, check_picture, check_report, suffix_for
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.outputs.image_set import ImageSetOutput
 from sam2_cog.outputs.shots import ShotsOutput
-from sam2_cog.overlap import WriteBehind, read_ahead
+from sam2_cog.overlap import WriteBehind
 from sam2_cog.progress import LogProgress, Progress
-from sam2_cog.prompts import ObjectPrompts, counted_anew, parse_prompts, prompt_frames
-from sam2_cog.reading.box_files import read_boxes
-from sam2_cog.reading.entry import Entry
-from sam2_cog.reading.mask_files import read_masks
-from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request, can_be_a_name
+from sam2_cog.prompts import ObjectPrompts, counted_anew, prompt_frames
+from sam2_cog.request import Request
+from sam2_cog.runs.objects import objects_of
 from sam2_cog.runs.resume import check_checkpoint, open_checkpoint
 from sam2_cog.runs.separate_images import asked_on, kind_for_images, masks_of_images, objects_of_images
 from sam2_cog.runs.shots import objects_of_shots
+from sam2_cog.runs.watched_clip import WatchedClip, WatchedShots, frames_between_stages, frames_to_read
 
 logger = logging.getLogger(__name__)
 
-MOST_FRAMES_WAITING = 8
-MOST_BYTES_WAITING = 1 << 26
-"""What may wait between reading and tracking, and between tracking and writing: 8 frames of 1080p, 2 of 4K."""
 MOST_NAMES_LOGGED = 20
 
 
@@ -115,7 +100,7 @@ def segment_video(
     if isinstance(place, Path):
         check_output(request, place)
         if report is not None:
-            _check_report(request, place, report)
+            check_report(request, place, report)
         if checkpoint is not None:
             check_checkpoint(checkpoint, place)
     begin, load = time.perf_counter(), cache(lambda: model if isinstance(model, LoadedModel) else model())
@@ -159,7 +144,7 @@ def _segment(
     spec = output_spec(request, info, objects, loaded.name, path)
     with open_checkpoint(seconds, path, request, loaded, info) if seconds else nullcontext() as checkpoint:
         step = checkpoint.state.step if checkpoint and checkpoint.state else 0
-        clip = WatchedClip(info, _frames_to_read(request, info.frame_count, placed, step), progress, deadline)
+        clip = WatchedClip(info, frames_to_read(request, info.frame_count, placed, step), progress, deadline)
         tracked = Tracker(loaded).track(
             clip, placed, request.propagation, soft=request.wants_logits, checkpoint=checkpoint
         )
@@ -264,8 +249,8 @@ def _segment_shots(
     spec = output_spec(request, shots.largest, objects, loaded.name, path)
     output = ShotsOutput(spec, shots, partial(output_for, request.output_format), suffix_of(request))
     known = find(objects) if find else None
-    frames = shots.frame_count if known else _frames_to_read(request, shots.frame_count, objects)
-    clip = _WatchedShots(shots, frames, progress, deadline)
+    frames = shots.frame_count if known else frames_to_read(request, shots.frame_count, objects)
+    clip = WatchedShots(shots, frames, progress, deadline)
     probe_seconds = time.perf_counter() - begin
     tracked = (
         _with_masks(clip.read(), known)
@@ -294,7 +279,7 @@ def _numbers(names: Sequence[str]) -> str:
 def write_result(
     request: Request,
     spec: OutputSpec,
-    clip: "WatchedClip",
+    clip: WatchedClip,
     tracked: Generator[tuple[Frame, FrameMasks], None, None],
     report: Path | None = None,
     output: Output | None = None,
@@ -347,149 +332,12 @@ def _behind(outputs: Sequence[Output], depth: int) -> Iterator[Callable[[tuple[F
         yield writer.put
 
 
-def frames_between_stages(info: VideoInfo) -> int:
-    """How many frames may wait between two stages; 0: so large that the stages take turns instead."""
-    return min(MOST_FRAMES_WAITING, MOST_BYTES_WAITING // (info.width * info.height * 3))
-
-
-def check_output(request: Request, path: Path) -> None:
-    """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
-    if path == STANDARD_OUTPUT:
-        if request.output_format != "jsonl":
-            reason = f"output_format must be jsonl for that, not {request.output_format}"
-            raise InvalidRequest(f"output: '-' is the standard output, and {reason}")
-        return
-    suffix, picture = suffix_of(request), suffix_of_picture(request)
-    if path.suffix.lower() not in (suffix, picture or suffix) and not _may_be_shots(request, path):
-        raise _wrong_suffix(request, path)
-    _check_place("output", request, path)
-
-
-def _may_be_shots(request: Request, path: Path) -> bool:
-    """Whether what is asked for may be a zip of the results of several shots, as far as names tell."""
-    return path.suffix.lower() == ".zip" and (request.video.suffix.lower() == ".zip" or request.video.is_dir())
-
-
-def _wrong_suffix(request: Request, path: Path) -> InvalidRequest:
-    suffix, picture = suffix_of(request), suffix_of_picture(request)
-    apart = request.separate_objects and suffix == ".zip"
-    reason = "separate_objects" if apart else request.output_format
-    of_one = f", or of one image in {picture}" if picture else ""
-    return InvalidRequest(f"output: {path.name[:80]!r} does not end in {suffix}, which {reason} needs{of_one}")
-
-
-def is_one_picture(info: VideoInfo) -> bool:
-    """Whether a clip is a single image, and no animation, stack or zip."""
-    return info.container == "image" and info.frame_count == 1
-
-
-def suffix_for(request: Request, info: VideoInfo, objects: Sequence[ObjectPrompts]) -> str:
-    """How the name of the result ends: that of a picture where the input is one image and one file is enough."""
-    apart = request.mask_type in EXACT and len(objects) > 1
-    return (
-        suffix_of_picture(request)
-        if is_one_picture(info) and not apart and suffix_of_picture(request)
-        else suffix_of(request)
-    )
-
-
-def check_picture(request: Request, info: VideoInfo, objects: Sequence[ObjectPrompts], path: Path) -> None:
-    """Raise InvalidRequest if one picture is to be written, which `check_output` allows, of what needs several."""
-    suffix = path.suffix.lower()
-    if path == STANDARD_OUTPUT or suffix in (suffix_of(request), suffix_for(request, info, objects)):
-        return
-    if suffix == ".zip":
-        raise _wrong_suffix(request, path)
-    found = f"{request.mask_type} has a picture for each of the {len(objects)} objects"
-    if not is_one_picture(info):
-        found = f"{info.path.name[:80]} is not one image"
-    raise InvalidRequest(f"output: {path.name[:80]!r} is one picture, but {found}, so it must end in .zip")
-
-
-def _check_report(request: Request, output: Path, path: Path) -> None:
-    """The same for a report."""
-    if path.suffix.lower() not in REPORTS:
-        raise InvalidRequest(f"report: {path.name[:80]!r} does not end in {' or '.join(REPORTS)}")
-    if path.absolute() == output.absolute():
-        raise InvalidRequest(f"report: {path.name[:80]!r} is the output itself, it must be another file")
-    _check_place("report", request, path)
-
-
-def _check_place(what: str, request: Request, path: Path) -> None:
-    """Whether a file can be made there, and may take the place of what is there."""
-    name, folder = path.name, path.absolute().parent
-    if not can_be_a_name(path):
-        raise InvalidRequest(f"{what}: {name[:40]!r} holds a character that no file's name can have")
-    whole = os.fsencode(path.absolute())
-    if len(whole) >= LONGEST_PATH or max(map(len, whole.split(b"/"))) > LONGEST_NAME:
-        allowed = f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH - 1}"
-        raise InvalidRequest(f"{what}: {name[:40]!r}... cannot be a path: {allowed}")
-    if not folder.is_dir():
-        raise InvalidRequest(f"{what}: the folder {str(path.parent)!r} does not exist")
-    if path.is_dir():
-        raise InvalidRequest(f"{what}: {name!r} is a folder, but it must be a file")
-    for given in FILES:
-        source: Path | None = getattr(request, given)
-        if source and path.exists() and source.exists() and path.samefile(source):
-            raise InvalidRequest(f"{what}: {name!r} is the {given} itself, it must be another file")
-    try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        reason = f"nothing can be written to the folder {str(path.parent)!r}: {error.strerror}"
-        raise InvalidRequest(f"{what}: {reason}") from error
-
-
-def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
-    """What a request asks for in this video or part of one; raises InvalidRequest if it does not fit.
-
-    Frames have their numbers in the whole video. Of a file of boxes, and of one of masks if none of its frames were
-    chosen, what is on frames that are not used is left out.
-    """
-    size = {"width": info.width, "height": info.height, "frame_count": info.whole.frame_count}
-    masks = read_masks(request.masks, request.mask_frames, **size) if request.masks else ()
-    boxes = read_boxes(request.boxes, **size) if request.boxes else ()
-    if not request.mask_frames.strip():
-        masks = _on_used_frames("masks", masks, info.numbers)
-    boxes = _on_used_frames("boxes", boxes, info.numbers)
-    return parse_prompts(
-        request.click_coordinates,
-        request.click_labels,
-        request.click_frames,
-        request.click_object_ids,
-        request.click_corrections,
-        request.click_candidates,
-        **size,
-        used=info.part,
-        propagation=request.propagation,
-        from_files=[*masks, *boxes],
-    )
-
-
-def _on_used_frames(name: str, entries: tuple[Entry, ...], used: range) -> tuple[Entry, ...]:
-    kept = tuple(entry for entry in entries if entry.frame in used)
-    if entries and not kept:
-        raise InvalidRequest(
-            f"{name}: none of them is on a frame that is used "
-            f"(start_frame {used[0]}, end_frame {used[-1]}, frame_stride {used.step})"
-        )
-    return kept
-
-
 def _extent(info: VideoInfo) -> str:
     """How many frames are tracked, and which if not all."""
     if info.part is None:
         return f"{info.frame_count} frames"
     step = f" in steps of {info.part.step}" if info.part.step > 1 else ""
     return f"{info.frame_count} of {info.whole.frame_count} frames ({info.part[0]} to {info.part[-1]}{step})"
-
-
-def _frames_to_read(request: Request, count: int, objects: tuple[ObjectPrompts, ...], step: int = 0) -> int:
-    """Prompt frames are read ahead, and the frames up to the first of them once more for the backward pass.
-
-    step: how many steps of the passes are done; then there is no prompt frame to read.
-    """
-    passes = Passes.of(objects, count, request.propagation)
-    return (0 if step else len(prompt_frames(objects))) + max(0, passes.turn - step) + count
 
 
 def output_spec(
@@ -513,68 +361,3 @@ def output_spec(
         inputs=request.inputs,
         prompts=tuple(objects),
     )
-
-
-class WatchedClip:
-    """The clip as the tracker reads it; counts frames, and seconds of waiting for them; ends at the deadline."""
-
-    def __init__(self, info: VideoInfo, total: int, progress: Progress, deadline: Deadline) -> None:
-        self.width, self.height, self.frame_count = info.width, info.height, info.frame_count
-        self.seconds = 0.0
-        self._info = info
-        self._done, self._total = 0, total
-        self._progress = progress
-        self._deadline = deadline
-
-    def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
-        """Yield the frames [start, stop)."""
-        with closing(self.watch(self._frames(start, stop))) as frames:
-            for frame in frames:
-                if stop is not None:  # a frame of the last pass, which reads to the end, counts when it is written
-                    self.count_frame()
-                yield frame
-
-    def watch(self, frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
-        """Yield frames from elsewhere, and count the seconds of waiting for them."""
-        with closing(frames):
-            while True:
-                begin = time.perf_counter()
-                frame = next(frames, None)
-                self.seconds += time.perf_counter() - begin
-                if frame is None:
-                    return
-                yield frame
-
-    def _frames(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
-        """Decoded in a thread of its own, unless it is one frame or a few too large to wait."""
-        begin = time.perf_counter()
-        frames, depth = self._source(start, stop), frames_between_stages(self._info)
-        self.seconds += time.perf_counter() - begin  # of copying what lies before them
-        alone = stop is not None and stop - start == 1
-        return read_ahead(frames, depth) if depth and not alone else frames
-
-    def _source(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
-        return read_frames(self._info, start, stop)
-
-    def count_frame(self) -> None:
-        """One frame more is done."""
-        self._deadline.check()
-        self._done += 1
-        self._progress(self._done, self._total)
-
-
-class _WatchedShots(WatchedClip):
-    """The same of several shots."""
-
-    def __init__(self, shots: Shots, total: int, progress: Progress, deadline: Deadline) -> None:
-        super().__init__(shots.largest, total, progress, deadline)
-        self.frame_count = shots.frame_count
-        self._shots = shots
-
-    def size(self, index: int) -> tuple[int, int]:
-        """(height, width) of a frame."""
-        info = self._shots.videos[self._shots.place(index)[0]]
-        return info.height, info.width
-
-    def _source(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
-        return self._shots.read(start, stop)

@@ -316,13 +316,3 @@ def _clicks(prompt: FramePrompt) -> list[tuple[Point | Box, int]]:
 def _decimals(numbers: Sequence[float], separator: str = ", ") -> str:
     """The shortest decimal text that reads back as each number, without an exponent: 391, 227.5, 0.00001."""
     return separator.join(format(Decimal(repr(number)), "f").removesuffix(".0") for number in numbers)
-
-
-def check_within(name: str, prompt: FramePrompt, width: int, height: int, shown: str) -> None:
-    """Raise InvalidRequest if a prompt that was read for a larger frame is outside of its own, which `shown` names."""
-    for x, y in prompt.points:
-        if x >= width or y >= height:
-            raise InvalidRequest(f"click_coordinates: {name!r} is clicked at [{x:g}, {y:g}]{shown}")
-    if prompt.box and (prompt.box[2] > width or prompt.box[3] > height):
-        numbers = ", ".join(f"{number:g}" for number in prompt.box)
-        raise InvalidRequest(f"click_coordinates: {name!r} has the box [{numbers}]{shown}")

@@ -38,22 +38,15 @@ from sam2_cog.media.frame_reader import FrameReader
 from sam2_cog.media.image_set import ImageSet
 from sam2_cog.media.shots import Shots
 from sam2_cog.media.video import Frame, VideoInfo, probe
-from sam2_cog.pipeline import (
-    Result,
-    WatchedClip,
-    check_output,
-    check_picture,
-    objects_of,
-    output_spec,
-    segment_parts,
-    segment_video,
-    write_result,
-)
+from sam2_cog.outputs.destination import check_output, check_picture
+from sam2_cog.pipeline import Result, output_spec, segment_parts, segment_video, write_result
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, prompt_frames
 from sam2_cog.request import Request
+from sam2_cog.runs.objects import objects_of
 from sam2_cog.runs.separate_images import objects_of_images
 from sam2_cog.runs.shots import objects_of_shots
+from sam2_cog.runs.watched_clip import WatchedClip
 
 FEATURES_KEPT = 8
 """Encoded frames that are kept for the next click on them: 16 MiB each with the official networks."""

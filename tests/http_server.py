@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from sam2_cog.http_base import beside, listen
+from sam2_cog.http_base.server import beside, listen
 
 
 @dataclass(frozen=True)

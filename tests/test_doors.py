@@ -12,7 +12,7 @@ import pytest
 
 from sam2_cog.doors import run
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.http_base import listen
+from sam2_cog.http_base.server import listen
 
 
 def free_port() -> int:

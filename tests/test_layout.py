@@ -23,10 +23,10 @@ ALLOWED = {
     "painting": {"errors", "limits", "masks", "request"},
     "outputs": CELLAR | {"overlap", "media", "painting"},
     "overlap": set(),
-    "runs": CELLAR | ROOMS | {"reading"},
-    "pipeline": CELLAR | ROOMS | {"reading", "overlap", "runs"},
+    "runs": CELLAR | ROOMS | {"reading", "overlap"},
+    "pipeline": CELLAR | ROOMS | {"overlap", "runs"},
     "session": CELLAR | ROOMS | {"reading", "runs", "pipeline"},
-    "evaluate": CELLAR | ROOMS | {"pipeline", "session"},
+    "evaluate": CELLAR | ROOMS | {"runs", "pipeline", "session"},
 }
 DOORS_OPEN_TO = set(ALLOWED) | {"http_base"}
 HEAVY = {"torch", "cv2", "ffmpeg", "sam2"}

@@ -26,6 +26,7 @@ from sam2_cog.media.video import probe, read_frames
 from sam2_cog.outputs import OUTPUTS, suffix_of
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.request import Request
+from sam2_cog.runs import watched_clip
 from tests.clips import draw_frame, encode_image, frame_zip, numbered_frames, probe_times, write_clip, write_zip
 
 Run = Callable[..., Result]
@@ -266,7 +267,8 @@ def test_the_seconds_are_parts_of_the_whole(run: Run) -> None:
 
 def test_frames_too_large_to_wait_give_the_same_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     beside = run(click_frames="3").path.read_bytes()
-    monkeypatch.setattr(pipeline, "MOST_BYTES_WAITING", 1)
+    monkeypatch.setattr(watched_clip, "MOST_BYTES_WAITING", 1)
+    monkeypatch.setattr(watched_clip, "read_ahead", lambda *arguments: pytest.fail("a thread"))
     monkeypatch.setattr(pipeline, "WriteBehind", lambda *arguments: pytest.fail("a thread"))
     assert run(click_frames="3").path.read_bytes() == beside
 

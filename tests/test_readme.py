@@ -25,10 +25,10 @@ from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import read_manifest
 from sam2_cog.masks import FrameMasks, ObjectMask
 from sam2_cog.media.video import probe
-from sam2_cog.prompts import ObjectPrompts, parse_prompts
-from sam2_cog.reading.box_files import read_boxes
-from sam2_cog.reading.mask_files import read_masks
+from sam2_cog.outputs.destination import check_output
+from sam2_cog.prompts import ObjectPrompts
 from sam2_cog.request import Request, option
+from sam2_cog.runs.objects import objects_within
 from tests.clips import numbered_frames, write_clip
 
 ROOT = Path(__file__).parent.parent
@@ -101,21 +101,10 @@ def objects_of(request: Request) -> tuple[ObjectPrompts, ...]:
     if str(request.video).startswith("samples/"):
         assert (ROOT / request.video).is_file()
     width, height, frame_count = OWN_CLIP if request.video.name == "clip.mp4" else SAMPLE
-    size: dict[str, Any] = {"width": width, "height": height, "frame_count": frame_count}
-    masks = read_masks(ROOT / request.masks, request.mask_frames, **size) if request.masks else ()
-    boxes = read_boxes(ROOT / request.boxes, **size) if request.boxes else ()
-    return parse_prompts(
-        request.click_coordinates,
-        request.click_labels,
-        request.click_frames.removeprefix("0:"),  # of the first shot
-        request.click_object_ids,
-        request.click_corrections,
-        request.click_candidates,
-        **size,
-        used=request.frames_of(frame_count),
-        propagation=request.propagation,
-        from_files=[*masks, *boxes],
-    )
+    files = {name: ROOT / path for name in ("masks", "boxes") if (path := getattr(request, name))}
+    first_shot = request.click_frames.removeprefix("0:")
+    here = replace(request, click_frames=first_shot, **files)
+    return objects_within(here, width, height, frame_count, used=request.frames_of(frame_count))
 
 
 # The inputs.
@@ -181,7 +170,7 @@ def test_a_command_parses(call: list[str]) -> None:
 def test_a_segment_command_is_a_request_that_fits_its_clip(call: list[str]) -> None:
     arguments = _parser().parse_args(call)
     request = Request(**{name: getattr(arguments, name) for name in INPUTS})
-    pipeline.check_output(request, Path(Path(arguments.output).name))
+    check_output(request, Path(Path(arguments.output).name))
     assert objects_of(request)
 
 
@@ -362,7 +351,7 @@ def test_an_unreadable_video_is_told_in_the_words_of_the_page(tmp_path: Path) ->
 
 def test_a_wrong_suffix_is_told_in_the_words_of_the_page() -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        pipeline.check_output(Request(Path("clip.mp4"), "[1,1]", output_format="png"), Path("masks.mp4"))
+        check_output(Request(Path("clip.mp4"), "[1,1]", output_format="png"), Path("masks.mp4"))
     assert str(refusal.value) in refusals()
 
 

@@ -19,9 +19,11 @@ from sam2_cog.engine.tracker import Tracker
 from sam2_cog.limits import Deadline
 from sam2_cog.media.video import probe
 from sam2_cog.outputs import output_for
-from sam2_cog.pipeline import WatchedClip, objects_of, output_spec
+from sam2_cog.pipeline import output_spec
 from sam2_cog.progress import LogProgress
 from sam2_cog.request import Request
+from sam2_cog.runs.objects import objects_of
+from sam2_cog.runs.watched_clip import WatchedClip
 
 SAMPLE = Path("samples/two_birds.mp4")
 CLICKS = {"click_coordinates": "[80,222],[556,96]", "click_object_ids": "red,blue"}

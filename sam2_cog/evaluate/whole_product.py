@@ -16,9 +16,10 @@ from sam2_cog.evaluate.scoring import MaskPrompt, Predict, Prompts
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import Mask, ObjectMask
 from sam2_cog.media.video import probe
-from sam2_cog.pipeline import WatchedClip, segment_video
+from sam2_cog.pipeline import segment_video
 from sam2_cog.prompts import FramePrompt, ObjectPrompts, PromptStrings, format_prompts
 from sam2_cog.request import Request
+from sam2_cog.runs.watched_clip import WatchedClip
 
 Segment = Callable[[Path, PromptStrings, Path], Path]
 """(video, prompts, folder) -> the `png` archive of `binary` masks, written into the folder."""

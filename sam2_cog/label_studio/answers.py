@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.http_base.answers import Json
 from sam2_cog.label_studio.config import Control
-from sam2_cog.label_studio.regions import Json, Region, with_text
+from sam2_cog.label_studio.regions import Region, with_text
 from sam2_cog.label_studio.tracks import Found, NotYet, Promise, Tracks, Wanted
 from sam2_cog.label_studio.videos import LabelStudio
 

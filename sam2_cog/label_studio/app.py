@@ -13,7 +13,8 @@ from starlette.routing import Route
 
 from sam2_cog import __version__
 from sam2_cog.engine.model import LoadedModel
-from sam2_cog.http_base import Json, application, json_route, owning, read_json
+from sam2_cog.http_base.answers import Json, json_route, read_json
+from sam2_cog.http_base.application import application, owning
 from sam2_cog.label_studio.answers import Answer, read_tasks
 from sam2_cog.label_studio.config import read_config
 from sam2_cog.label_studio.tracks import Found, Tracks

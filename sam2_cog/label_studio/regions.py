@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.http_base.answers import Json
 from sam2_cog.media.video import VideoInfo
 from sam2_cog.prompts import Box, FramePrompt
-
-Json = dict[str, Any]
 
 STAMP = "sam2cog"
 VOICE = "sam2-cog: "

@@ -11,7 +11,8 @@ from threading import Timer
 from sam2_cog.engine.checkpoints import chosen_model
 from sam2_cog.engine.model import load_model
 from sam2_cog.errors import UnreadableVideo
-from sam2_cog.http_base import listen, serve, token_for
+from sam2_cog.http_base.guard import token_for
+from sam2_cog.http_base.server import listen, serve
 from sam2_cog.page.desk import Desk
 from sam2_cog.page.routes import page_application
 

@@ -18,11 +18,11 @@ from starlette.exceptions import HTTPException
 from sam2_cog import limits
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
-from sam2_cog.http_base import Json
+from sam2_cog.http_base.answers import Json
 from sam2_cog.media.video import VideoInfo, probe, read_frames
+from sam2_cog.outputs.destination import is_one_picture
 from sam2_cog.page.open_clip import OpenClip
 from sam2_cog.page.pictures import jpeg
-from sam2_cog.pipeline import is_one_picture
 from sam2_cog.session import Session
 
 logger = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ import numpy as np
 from starlette.exceptions import HTTPException
 
 from sam2_cog.errors import InvalidRequest, UnreadableVideo, quoted
-from sam2_cog.http_base import Json
+from sam2_cog.http_base.answers import Json
 from sam2_cog.masks import FrameMasks
+from sam2_cog.outputs.destination import suffix_for
 from sam2_cog.page import wire
 from sam2_cog.page.pictures import Pictures
-from sam2_cog.pipeline import suffix_for
 from sam2_cog.prompts import ObjectPrompts
 from sam2_cog.request import Request
 from sam2_cog.session import Session

@@ -16,7 +16,9 @@ from starlette.staticfiles import StaticFiles
 
 from sam2_cog import limits
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.http_base import TOKEN_COOKIE, Json, application, json_route, owning, read_json, stream
+from sam2_cog.http_base.answers import Json, json_route, read_json, stream
+from sam2_cog.http_base.application import application, owning
+from sam2_cog.http_base.guard import TOKEN_COOKIE
 from sam2_cog.page.desk import Desk
 from sam2_cog.page.wire import facts_json
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sam2_cog.http_base import Json
+from sam2_cog.http_base.answers import Json
 from sam2_cog.masks import FrameMasks, ObjectMask, run_lengths
 from sam2_cog.outputs import suffix_of, suffix_of_picture
 from sam2_cog.outputs.archive import EXACT

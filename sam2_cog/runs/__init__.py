@@ -1,1 +1,1 @@
-"""Runs that are not one plain clip from its beginning: several shots, separate images, one taken up again."""
+"""What runs are made of: the clip that is read, the objects asked for; several shots, separate images, one resumed."""

@@ -1,7 +1,6 @@
 """Images of different sizes: what a request asks for on each of them, and the masks of one after the other."""
 
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.stills import find_on_image
@@ -13,9 +12,9 @@ from sam2_cog.media.image_set import ImageSet
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs import OUTPUTS
 from sam2_cog.outputs.archive import Archive
-from sam2_cog.prompts import FramePrompt, ObjectPrompts, check_within, parse_prompts, prompt_frames
-from sam2_cog.reading.box_files import read_boxes
+from sam2_cog.prompts import FramePrompt, ObjectPrompts, prompt_frames
 from sam2_cog.request import Request
+from sam2_cog.runs.objects import check_within, objects_within
 
 
 def kind_for_images(request: Request, images: ImageSet) -> type[Archive]:
@@ -41,22 +40,8 @@ def objects_of_images(request: Request, images: ImageSet) -> tuple[ObjectPrompts
         raise InvalidRequest(
             f"masks: the images of {images.path.name} differ in size, they take clicks and boxes alone"
         )
-    size: dict[str, Any] = {
-        "width": max(info.width for info in images.images),
-        "height": max(info.height for info in images.images),
-        "frame_count": len(images.images),
-    }
-    objects = parse_prompts(
-        request.click_coordinates,
-        request.click_labels,
-        request.click_frames,
-        request.click_object_ids,
-        request.click_corrections,
-        request.click_candidates,
-        **size,
-        propagation=request.propagation,
-        from_files=read_boxes(request.boxes, **size) if request.boxes else (),
-    )
+    largest = (max(info.width for info in images.images), max(info.height for info in images.images))
+    objects = objects_within(request, *largest, len(images.images))
     for one in objects:
         for prompt in one.prompts:
             _check_within(one.name, prompt, images)

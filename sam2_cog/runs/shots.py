@@ -5,14 +5,13 @@ they were one clip with cuts.
 """
 
 import re
-from typing import Any
+from dataclasses import replace
 
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.media.shots import Shots
-from sam2_cog.prompts import FramePrompt, ObjectPrompts, check_within, parse_prompts
-from sam2_cog.reading.box_files import read_boxes
-from sam2_cog.reading.mask_files import read_masks
+from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from sam2_cog.request import Request
+from sam2_cog.runs.objects import check_within, objects_within
 
 _SHOT_AND_FRAME = re.compile(r"(?<![\w.:-])([0-9]{1,9}):([0-9]{1,9})(?![\w.:-])")
 
@@ -22,25 +21,13 @@ def objects_of_shots(request: Request, shots: Shots) -> tuple[ObjectPrompts, ...
     sizes = {(info.width, info.height) for info in shots.videos}
     if request.masks and len(sizes) > 1:
         raise InvalidRequest(f"masks: the shots of {shots.path.name} differ in size, they take clicks and boxes alone")
-    size: dict[str, Any] = {
-        "width": max(width for width, _ in sizes),
-        "height": max(height for _, height in sizes),
-        "frame_count": shots.frame_count,
-    }
-    mask_frames = numbered_through("mask_frames", request.mask_frames, shots)
-    masks = read_masks(request.masks, mask_frames, **size) if request.masks else ()
-    boxes = read_boxes(request.boxes, **size) if request.boxes else ()
-    objects = parse_prompts(
-        request.click_coordinates,
-        request.click_labels,
-        numbered_through("click_frames", request.click_frames, shots),
-        request.click_object_ids,
-        request.click_corrections,
-        request.click_candidates,
-        **size,
-        propagation=request.propagation,
-        from_files=[*masks, *boxes],
+    numbered = replace(
+        request,
+        click_frames=numbered_through("click_frames", request.click_frames, shots),
+        mask_frames=numbered_through("mask_frames", request.mask_frames, shots),
     )
+    largest = (max(width for width, _ in sizes), max(height for _, height in sizes))
+    objects = objects_within(numbered, *largest, shots.frame_count)
     for one in objects:
         for prompt in (*one.prompts, *one.corrections):
             _check_within(one.name, prompt, shots)

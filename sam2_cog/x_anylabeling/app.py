@@ -17,9 +17,10 @@ from starlette.routing import Route
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.http_base import application, json_route, owning, read_json, stream
+from sam2_cog.http_base.answers import Json, json_route, read_json, stream
+from sam2_cog.http_base.application import application, owning
 from sam2_cog.x_anylabeling.clips import Clips, OpenClip
-from sam2_cog.x_anylabeling.shapes import Json, read_prompt, shapes, tolerance
+from sam2_cog.x_anylabeling.shapes import read_prompt, shapes, tolerance
 
 MODEL_ID = "sam2_cog_video"
 WIDGETS: list[Json] = [

@@ -4,11 +4,10 @@ import math
 from typing import Any
 
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.http_base.answers import Json
 from sam2_cog.masks import SPECK_PERCENT, FrameMasks, polygons
 from sam2_cog.media.video import VideoInfo
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
-
-Json = dict[str, Any]
 
 LABEL = "AUTOLABEL_OBJECT"
 """The client's placeholder: what it renames when the object is finished."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sam2_cog import http_base
 from sam2_cog.engine.model import LoadedModel
+from sam2_cog.http_base import server
 from sam2_cog.label_studio.app import Backend
 from sam2_cog.label_studio.regions import STAMP, VOICE
 from sam2_cog.label_studio.videos import LabelStudio
@@ -188,7 +188,7 @@ def test_health_answers_while_a_video_is_tracked_and_long_work_says_so(
 def test_a_backend_that_is_stopped_says_so_to_who_waits(
     demo_model: LoadedModel, studio: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_base, "SECONDS_TO_FINISH", 0.1)
+    monkeypatch.setattr(server, "SECONDS_TO_FINISH", 0.1)
     long = write_clip(tmp_path / "stopped.mp4", numbered_frames(60, 64, 48))
     studio.files["/data/stopped.mp4"] = long.read_bytes()
     answers: list[Answer] = []

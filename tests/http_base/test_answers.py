@@ -1,11 +1,6 @@
-"""The common base of the HTTP doors, over a real socket: who is answered, what a body may be, how a refusal reads."""
+"""JSON in and out, over a real socket: what a body may be, how a refusal reads, how a stream ends."""
 
-import base64
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -17,12 +12,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from sam2_cog import http_base
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.http_base import TOKEN_COOKIE, application, is_loopback, json_route, listen, stream
+from sam2_cog.http_base import server
+from sam2_cog.http_base.answers import json_route, stream
+from sam2_cog.http_base.application import application
 from tests.http_server import Address, running
-
-TOKEN = "a-token"
 
 
 def answer(body: dict[str, Any]) -> Any:
@@ -46,64 +40,6 @@ ROUTES = [json_route("/echo", answer, max_bytes=100), Route("/", lambda request:
 def local() -> Iterator[Address]:
     with running(application(ROUTES)) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Address]:
-    with running(application(ROUTES, TOKEN)) as address:
-        yield address
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST.:1"])
-def test_this_machine_is_answered(local: Address, host: str) -> None:
-    assert local.ask("GET", "/", Host=host).body == b"hello"
-
-
-@pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "10.0.0.1", "", "[", "a:b"]
-)
-def test_a_request_under_another_name_is_refused(local: Address, host: str) -> None:
-    refusal = local.ask("GET", "/", Host=host)
-    assert refusal.status in (400, 403)
-    assert b"hello" not in refusal.body
-
-
-def test_a_page_of_another_origin_is_refused_and_of_the_own_one_not(local: Address) -> None:
-    own = f"http://127.0.0.1:{local.port}"
-    assert local.post("/echo", {}, Origin=own).json == {"got": {}}
-    for origin in ("https://evil.example", "http://localhost:1", "null"):
-        refusal = local.post("/echo", {}, Origin=origin)
-        assert (refusal.status, "another origin" in refusal.json["error"]) == (403, True)
-
-
-def test_a_shared_server_wants_its_token_in_any_of_its_forms(shared: Address) -> None:
-    basic = base64.b64encode(f"anyone:{TOKEN}".encode()).decode()
-    forms: list[dict[str, str]] = [
-        {"Authorization": f"Bearer {TOKEN}"},
-        {"Authorization": f"Token {TOKEN}"},
-        {"Authorization": f"Basic {basic}"},
-        {"Token": TOKEN},
-        {"Cookie": f"other=1; {TOKEN_COOKIE}={TOKEN}"},
-    ]
-    for form in forms:
-        assert shared.ask("GET", "/", None, Host="any.example", **form).status == 200
-    assert shared.ask("GET", f"/?token={TOKEN}", Host="any.example").status == 200
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"Token": "other"},
-        {"Token": "\xff"},
-        {"Authorization": "Basic !"},
-        {"Authorization": "Bearer"},
-        {"Cookie": "=;;"},
-    ],
-)
-def test_without_the_token_nothing_is_answered(shared: Address, headers: dict[str, str]) -> None:
-    refusal = shared.ask("GET", "/", None, **headers)
-    assert (refusal.status, "token" in refusal.json["error"]) == (401, True)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +119,7 @@ def test_a_stream_ends_when_nobody_listens_any_more() -> None:
 def test_a_server_that_stops_breaks_a_stream_off_without_a_trace(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_base, "SECONDS_TO_FINISH", 0.1)
+    monkeypatch.setattr(server, "SECONDS_TO_FINISH", 0.1)
     count = Count()
     with running(application([Route("/count", count.endpoint)])) as address:
         client = socket.create_connection(("127.0.0.1", address.port))
@@ -204,38 +140,3 @@ def test_what_a_stream_refuses_at_once_is_an_answer_of_its_own() -> None:
 
     with running(application([Route("/refuse", endpoint)])) as address:
         assert address.ask("GET", "/refuse").json == {"error": "frame: there is none"}
-
-
-def test_a_port_that_is_taken_is_refused_in_one_sentence() -> None:
-    with listen("127.0.0.1", 0) as taken, pytest.raises(InvalidRequest, match=r"^port: .* 127\.0\.0\.1, port \d+: "):
-        listen("127.0.0.1", taken.getsockname()[1])
-    for host, port in (("no.such.host.invalid", 0), ("127.0.0.1", 99999)):
-        with pytest.raises(InvalidRequest, match=r"^port: "):
-            listen(host, port)
-
-
-def test_loopback_names() -> None:
-    assert all(is_loopback(host) for host in ("localhost", "127.0.0.1", "127.9.9.9", "::1"))
-    assert not any(is_loopback(host) for host in ("0.0.0.0", "::", "192.168.1.2", "example.org", ""))
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_a_server_stops_in_good_order(stop: signal.Signals) -> None:
-    code = (
-        "from sam2_cog.http_base import application, listen, serve\n"
-        "listener = listen('127.0.0.1', 0)\nprint(listener.getsockname()[1], flush=True)\n"
-        "serve(application([]), listener)\nprint('done')"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        with socket.create_connection(("127.0.0.1", port)) as client:
-            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert b"404" in client.recv(1000)
-            os.kill(process.pid, stop)
-            out, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    assert "Traceback" not in err
-    assert (process.returncode, out) == (0, "done\n")
