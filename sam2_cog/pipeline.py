@@ -20,7 +20,7 @@ from sam2_cog.media.image_set import ImageSet, probe_image_set
 from sam2_cog.media.shots import Shots, opened_shots
 from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, part_of, probe
 from sam2_cog.outputs import REPORTS, STANDARD_OUTPUT, Output, OutputSpec, output_for, suffix_of
-from sam2_cog.outputs.destination import check_output, check_picture, check_report, suffix_for
+from sam2_cog.outputs.destination import check_output, check_picture, check_report, check_zip_of_shots, suffix_for
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.outputs.image_set import ImageSetOutput
 from sam2_cog.outputs.shots import ShotsOutput
@@ -37,6 +37,10 @@ from sam2_cog.runs.watched_clip import WatchedClip, WatchedShots, frames_between
 logger = logging.getLogger(__name__)
 
 MOST_NAMES_LOGGED = 20
+HOLDS_SHOTS, HOLDS_IMAGES = "holds several shots", "holds images of different sizes"
+
+Find = Callable[[Sequence[ObjectPrompts]], Callable[[int], FrameMasks] | None]
+"""Finds what is missing of objects, and returns what gives the masks of a frame, or None where it cannot."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def segment_video(
     info: VideoInfo | None = None,
     report: Path | None = None,
     checkpoint: float | None = None,
+    further: Sequence[Path] = (),
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
@@ -88,6 +93,7 @@ def segment_video(
     report: a `.json` (the manifest) or a `.csv` (a row per frame and object) to be written beside the result.
     checkpoint: seconds between two states that are written beside the result; after an error or the end of the process
         the same call goes on from the last one, to the same file, byte for byte.
+    further: videos that follow the request's own: together they are the shots of one clip, in this order.
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
@@ -96,16 +102,14 @@ def segment_video(
         OSError: the file cannot be written.
         ReaderGone: nobody reads the standard output any more.
     """
-    place = path if callable(path) else Path(path)
-    if isinstance(place, Path):
-        check_output(request, place)
-        if report is not None:
-            check_report(request, place, report)
-        if checkpoint is not None:
-            check_checkpoint(checkpoint, place)
+    check = partial(_checked, request, report=report, checkpoint=checkpoint, further=further)
+    place = check(Path(path)) if not callable(path) else _each_checked(path, check)
     begin, load = time.perf_counter(), cache(lambda: model if isinstance(model, LoadedModel) else model())
     progress = progress or LogProgress()
     try:
+        if further:
+            _refuse_beside(request, f"{1 + len(further)} videos are several shots", report, checkpoint)
+            return _segment_shots(request, load, place, progress, further)
         return _segment(request, load, place, progress, info, report, checkpoint)
     except BrokenPromise as broken:
         logger.warning("%s: this is done now", broken)
@@ -113,12 +117,30 @@ def segment_video(
         return replace(result, seconds=time.perf_counter() - begin)
     except UnlikeImages:
         images = probe_image_set(request.video)
-        return segment_parts(request, images, load, place, progress, report=report, checkpoint=checkpoint)
+        _refuse_beside(request, f"{images.path.name} {HOLDS_IMAGES}", report, checkpoint)
+        return _segment_images(request, load, place, progress, images)
     except HoldsVideos:
-        with opened_shots(request.video) as shots:
-            return segment_parts(request, shots, load, place, progress, report=report, checkpoint=checkpoint)
+        _refuse_beside(request, f"{request.video.name} {HOLDS_SHOTS}", report, checkpoint)
+        return _segment_shots(request, load, place, progress)
     finally:
         give_back_freed_memory()
+
+
+def _checked(
+    request: Request, path: Path, *, report: Path | None, checkpoint: float | None, further: Sequence[Path]
+) -> Path:
+    """The path of the result; raises InvalidRequest if it, or what is written beside it, cannot be written."""
+    check_output(request, path, further)
+    if report is not None:
+        check_report(request, path, report)
+    if checkpoint is not None:
+        check_checkpoint(checkpoint, path)
+    return path
+
+
+def _each_checked(place: Callable[[str], Path], check: Callable[[Path], Path]) -> Callable[[str], Path]:
+    """What names the result, with a check of the name."""
+    return lambda suffix: check(place(suffix))
 
 
 def _segment(
@@ -152,31 +174,17 @@ def _segment(
     return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
 
 
-Find = Callable[[Sequence[ObjectPrompts]], Callable[[int], FrameMasks] | None]
-"""Finds what is missing of objects, and returns what gives the masks of a frame, or None where it cannot."""
-
-
-def segment_parts(
-    request: Request,
-    parts: Shots | ImageSet,
-    model: Callable[[], LoadedModel],
-    place: Path | Callable[[str], Path],
-    progress: Progress,
-    *,
-    report: Path | None = None,
-    checkpoint: float | None = None,
-    find: Find | None = None,
+def segment_opened(
+    request: Request, parts: Shots | ImageSet, model: LoadedModel, path: Path, progress: Progress, find: Find
 ) -> Result:
-    """`segment_video` for what is no clip by itself.
-
-    find: called when the request has turned out to fit, where the masks, with logits if those are wanted, come from
-        elsewhere; without it they are found here.
-    """
-    held = "several shots" if isinstance(parts, Shots) else "images of different sizes"
-    _refuse_beside(request, f"{parts.path.name} holds {held}", report, checkpoint)
+    """`segment_video` for what is open; `find` gives the masks, with logits if they are wanted."""
+    holds = HOLDS_SHOTS if isinstance(parts, Shots) else HOLDS_IMAGES
+    _refuse_beside(request, f"{parts.path.name} {holds}", None, None)
+    check_output(request, path)
     if isinstance(parts, Shots):
-        return _segment_shots(request, parts, model, place, progress, find)
-    return _segment_images(request, parts, model, place, progress, find)
+        check_zip_of_shots(path)
+        return _write_shots(request, lambda: model, path, progress, parts, find)
+    return _segment_images(request, lambda: model, path, progress, parts, find)
 
 
 def _refuse_beside(request: Request, found: str, report: Path | None, checkpoint: float | None) -> None:
@@ -191,11 +199,11 @@ def _refuse_beside(request: Request, found: str, report: Path | None, checkpoint
 
 def _segment_images(
     request: Request,
-    images: ImageSet,
     model: Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
-    find: Find | None,
+    images: ImageSet,
+    find: Find | None = None,
 ) -> Result:
     """The same for images of different sizes, of which none follows from another."""
     begin, deadline = time.perf_counter(), Deadline()
@@ -231,20 +239,30 @@ def _segment_images(
 
 def _segment_shots(
     request: Request,
-    shots: Shots,
     model: Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
-    find: Find | None,
+    further: Sequence[Path] = (),
 ) -> Result:
     """The same for several videos, which are tracked as one clip and written each for itself."""
-    begin, deadline = time.perf_counter(), Deadline()
     path = place if isinstance(place, Path) else place(ShotsOutput.suffix)
-    if path.suffix.lower() != ShotsOutput.suffix:
-        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in .zip, which several shots need")
+    check_zip_of_shots(path)
+    with opened_shots(request.video, *further) as shots:
+        return _write_shots(request, model, path, progress, shots)
+
+
+def _write_shots(
+    request: Request,
+    model: Callable[[], LoadedModel],
+    path: Path,
+    progress: Progress,
+    shots: Shots,
+    find: Find | None = None,
+) -> Result:
+    begin, deadline = time.perf_counter(), Deadline()
     objects = objects_of_shots(request, shots)
     names = _numbers([f"{info.path.name} ({info.frame_count} frames)" for info in shots.videos])
-    logger.info("%s: %d shots: %s; %d objects", shots.path.name, len(shots.videos), names, len(objects))
+    logger.info("%s: %d shots: %s; %d objects", shots.name, len(shots.videos), names, len(objects))
     loaded = model()
     spec = output_spec(request, shots.largest, objects, loaded.name, path)
     output = ShotsOutput(spec, shots, partial(output_for, request.output_format), suffix_of(request))

@@ -39,7 +39,7 @@ from sam2_cog.media.image_set import ImageSet
 from sam2_cog.media.shots import Shots
 from sam2_cog.media.video import Frame, VideoInfo, probe
 from sam2_cog.outputs.destination import check_output, check_picture
-from sam2_cog.pipeline import Result, output_spec, segment_parts, segment_video, write_result
+from sam2_cog.pipeline import Result, output_spec, segment_opened, segment_video, write_result
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, prompt_frames
 from sam2_cog.request import Request
@@ -248,7 +248,6 @@ class Session:
 
     def _write_parts(self, request: Request, parts: Shots | ImageSet, path: Path, progress: Progress) -> Result:
         """The same of shots and of images."""
-        check_output(request, path)
         before = 0
 
         def find(objects: Sequence[ObjectPrompts]) -> Callable[[int], FrameMasks] | None:
@@ -268,7 +267,7 @@ class Session:
         def goes_on(done: int, total: int) -> None:
             progress(before + done, before + total)
 
-        return segment_parts(request, parts, lambda: self._model, path, goes_on, find=find)
+        return segment_opened(request, parts, self._model, path, goes_on, find)
 
     def _finished(
         self, tracks: Tracks, clip: WatchedClip, request: Request, info: VideoInfo
