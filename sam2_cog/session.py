@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -41,11 +42,14 @@ from sam2_cog.media.video import Frame, VideoInfo, probe
 from sam2_cog.outputs.destination import check_output, check_picture
 from sam2_cog.pipeline import Result, output_spec, segment_opened, segment_video, write_result
 from sam2_cog.progress import LogProgress, Progress
-from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, prompt_frames
+from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts, prompt_frames
+from sam2_cog.reading.box_files import read_boxes
+from sam2_cog.reading.entry import Entry
+from sam2_cog.reading.mask_files import read_masks
 from sam2_cog.request import Request
 from sam2_cog.runs.objects import objects_of
 from sam2_cog.runs.separate_images import objects_of_images
-from sam2_cog.runs.shots import objects_of_shots
+from sam2_cog.runs.shots import numbered_through, objects_of_shots
 from sam2_cog.runs.watched_clip import WatchedClip
 
 FEATURES_KEPT = 8
@@ -86,6 +90,7 @@ class Session:
         self._pictures = FrameReader(self.footage)
         self._tracker = _tracker_of(self.footage, self._model)
         self._tracks: Tracks | None = None
+        self._files: tuple[object, tuple[Entry, ...]] = (None, ())
         self._features: OrderedDict[int, Features] = OrderedDict()
         self._features_lock = Lock()
 
@@ -120,26 +125,54 @@ class Session:
         click_candidates: str = "0",
     ) -> tuple[ObjectPrompts, ...]:
         """The prompts of a request as objects in this clip; InvalidRequest with the request's own sentence."""
-        request = Request(
-            self.info.path,
+        if parts := self.footage.parts:
+            request = Request(
+                self.info.path,
+                click_coordinates,
+                click_labels,
+                click_frames,
+                click_object_ids,
+                click_corrections,
+                click_candidates,
+                masks=Path(masks) if masks else None,
+                mask_frames=mask_frames,
+                boxes=Path(boxes) if boxes else None,
+                propagation=propagation,
+            )
+            return objects_of_shots(request, parts) if isinstance(parts, Shots) else objects_of_images(request, parts)
+        return parse_prompts(
             click_coordinates,
             click_labels,
             click_frames,
             click_object_ids,
             click_corrections,
             click_candidates,
-            masks=Path(masks) if masks else None,
-            mask_frames=mask_frames,
-            boxes=Path(boxes) if boxes else None,
+            **self._size,
             propagation=propagation,
+            from_files=self.read_files(masks, mask_frames, boxes),
         )
-        return self._objects_of(request)
 
-    def _objects_of(self, request: Request) -> tuple[ObjectPrompts, ...]:
-        parts = self.footage.parts
-        if isinstance(parts, ImageSet):
-            return objects_of_images(request, parts)
-        return objects_of_shots(request, parts) if parts else objects_of(request, self.info)
+    def read_files(
+        self, masks: Path | str | None = None, mask_frames: str = "", boxes: Path | str | None = None
+    ) -> tuple[Entry, ...]:
+        """What files of masks and boxes say of this clip, in the inputs of `parse`; InvalidRequest as there.
+
+        It is kept until others are asked for: a thousand masks are not unpacked again for every click.
+        """
+        asked = (_state_of(masks), mask_frames, _state_of(boxes))
+        known, entries = self._files
+        if asked != known:
+            if isinstance(self.footage.parts, Shots):
+                mask_frames = numbered_through("mask_frames", mask_frames, self.footage.parts)
+            from_masks = read_masks(Path(masks), mask_frames, **self._size) if masks else ()
+            from_boxes = read_boxes(Path(boxes), **self._size) if boxes else ()
+            entries = (*from_masks, *from_boxes)
+            self._files = asked, entries
+        return entries
+
+    @property
+    def _size(self) -> dict[str, Any]:
+        return {"width": self.info.width, "height": self.info.height, "frame_count": self.info.frame_count}
 
     def picture(self, frame: int) -> np.ndarray:
         """The (H, W, 3) uint8 RGB picture of a frame, read-only; the next frames and the last few come quickly."""
@@ -322,6 +355,15 @@ def _tracker_of(footage: Footage, model: LoadedModel) -> IncrementalTracker | St
         return Stills(model, footage)
     room = shutil.disk_usage(tempfile.gettempdir()).free // 2
     return IncrementalTracker(model, footage, min(JOURNAL_BYTES.value, room))
+
+
+def _state_of(path: Path | str | None) -> object:
+    """Another value whenever the file may hold something else."""
+    try:
+        found = Path(path).stat() if path else None
+    except OSError:  # whoever reads it says why
+        found = None
+    return (path, found.st_mtime_ns, found.st_size) if found else path
 
 
 def _check_objects(objects: Sequence[ObjectPrompts], footage: Footage) -> None:
