@@ -17,6 +17,11 @@ from sam2_cog.request import Request
 from sam2_cog.runs.objects import check_within, objects_within
 
 
+def formats_of_images() -> list[str]:
+    """The output formats that take pictures of any sizes."""
+    return [name for name, kind in OUTPUTS.items() if issubclass(kind, Archive)]
+
+
 def kind_for_images(request: Request, images: ImageSet) -> type[Archive]:
     """What encodes the pictures of the result; raises UnreadableVideo for a format that needs frames of one size."""
     kind = OUTPUTS[request.output_format]
@@ -25,7 +30,7 @@ def kind_for_images(request: Request, images: ImageSet) -> type[Archive]:
         pairs = zip(images.images, images.names, strict=True)
         other, name = next(pair for pair in pairs if (pair[0].width, pair[0].height) != (first.width, first.height))
         found = f"{other.width}x{other.height} ({name}), but its first is {first.width}x{first.height}"
-        takers = ", ".join(name for name, one in OUTPUTS.items() if issubclass(one, Archive))
+        takers = ", ".join(formats_of_images())
         wanted = f"all must be equal for {request.output_format}; {takers} take each for itself"
         raise unreadable(images.path, f"holds an image of {found}; {wanted}")
     return kind
