@@ -109,10 +109,11 @@ def _probed(path: Path, file: Path) -> VideoInfo:
     return info
 
 
-def _single_files(*paths: Path) -> tuple[VideoInfo, ...]:
-    if excess := limits.SHOTS.excess(len(paths)):
+def _single_files(path: Path, *further: Path) -> tuple[VideoInfo, ...]:
+    first = _single_file(path)  # who names many frames one by one is told that, not how many videos there may be
+    if excess := limits.SHOTS.excess(1 + len(further)):
         raise UnreadableVideo(f"video: there are {excess}")
-    return tuple(_single_file(path) for path in paths)
+    return (first, *map(_single_file, further))
 
 
 def _single_file(path: Path) -> VideoInfo:

@@ -130,7 +130,12 @@ _all_copies = Lock()
 
 
 def probe(
-    path: Path | str, frame_rate: Fraction | None = None, *, first_only: bool = False, certain: bool = False
+    path: Path | str,
+    frame_rate: Fraction | None = None,
+    *,
+    first_only: bool = False,
+    certain: bool = False,
+    used: slice = slice(None),
 ) -> VideoInfo:
     """Say what a clip is. The frames of a video are those that its packets promise, else all of them are decoded once.
 
@@ -140,6 +145,7 @@ def probe(
         first_only: count no further than a video's first frame, which takes no longer for a long clip: enough to show
             it. A video's `frame_count` is then 1, and what depends on its other frames is not known.
         certain: decode all frames of a video to count them, whatever its packets promise.
+        used: the frames that will be read. Of a zip or a folder of frames the others are counted, not looked at.
 
     Raises:
         UnreadableVideo: the file is missing, or no frame can be read from it.
@@ -150,7 +156,7 @@ def probe(
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise unreadable(path, "is empty")
-        images = probe_images(path)
+        images = probe_images(path, used=used)
         rate = frame_rate or stream_header.DEFAULT_RATE
         info = _probe_video(path, first_only, certain) if images is None else image_info(path, images, rate)
     except PermissionError:
