@@ -11,7 +11,7 @@ import numpy as np
 from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.image_set import ImageSet, probe_image_set
 from sam2_cog.media.shots import Shots, opened_shots
-from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
+from sam2_cog.media.video import Frame, VideoInfo, pick_frames, probe, read_frames
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,12 @@ class Footage:
         if isinstance(self.parts, ImageSet):
             return self.parts.read(range(self.frame_count)[start:stop])
         return self.parts.read(start, stop) if self.parts else read_frames(self.info, start, stop)
+
+    def pick(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
+        """Stream the frames with these numbers, ascending, as `pick_frames` does."""
+        if isinstance(self.parts, ImageSet):
+            return self.parts.read(indices)
+        return self.parts.pick(indices) if self.parts else pick_frames(self.info, indices)
 
 
 @contextmanager

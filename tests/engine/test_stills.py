@@ -1,6 +1,6 @@
 """Objects on separate images: what is found on one is what a clip of it alone gives, and is found once."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,10 @@ class Pictures:
         for index in range(len(self.images))[start:stop]:
             self.read_from.append(index)
             yield Frame(index, 0.0, self.images[index])
+
+    def pick(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
+        for index in indices:
+            yield from self.read(index, index + 1)
 
 
 def click(number: int, x: float, y: float) -> FramePrompt:

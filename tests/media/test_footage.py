@@ -45,6 +45,8 @@ def test_each_frame_has_its_number_its_size_and_its_name(made: tuple[Path, list[
             assert [frame.index for frame in frames] == list(range(3)[start:stop])
             for frame in frames:
                 assert frame_number(frame.image) == frame.index and frame.image.shape[1::-1] == sizes[frame.index]
+        picked = list(footage.pick([0, 2]))
+        assert [frame.index for frame in picked] == [frame_number(frame.image) for frame in picked] == [0, 2]
 
 
 def test_images_are_reached_without_those_before(tmp_path: Path) -> None:
