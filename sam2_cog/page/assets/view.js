@@ -122,7 +122,7 @@ export class View {
     if (app.chosen() && !app.isTaken()) return `${score(app.chosen())} \`Tab\` shows the next one, \`Enter\` takes it.`;
     if (app.areImages && !isEmpty(editor.doc)) {
       if (names.length) return `${names.join(", ")}: \`T\` finds them on the images that were not looked at with their clicks.`;
-      return "Each click counts for its image alone, and its mask is final. `←` `→` go from image to image, `N` adds an object, `D` downloads.";
+      return "Each click counts for its image alone, and what you see is the result. `←` `→` go from image to image, `N` adds an object, `D` downloads.";
     }
     if (isEmpty(editor.doc)) return "Click the thing to follow. Right click takes away what is too much; drag a box around a whole thing.";
     if (!clicks.some((click) => click.label) && !objects.some(({ id }) => fileOf(editor.doc, id))) return "Click on the thing itself, too: so far there are only background clicks.";
