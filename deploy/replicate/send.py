@@ -12,7 +12,6 @@ import argparse
 import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -25,6 +24,7 @@ from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job, read_manifest
 from sam2_cog.fleet.status import Event, Status, left_to_do
 from sam2_cog.fleet.storage import Results, fetch
+from sam2_cog.held import HeldFolder
 from sam2_cog.request import Request
 
 PREDICTIONS_A_MINUTE, CALLS_A_MINUTE = 600, 3000
@@ -134,10 +134,10 @@ def inputs_of(job: Job, upload: Callable[[Path], str]) -> dict[str, Any]:
     """What the row says that is not the default; files as addresses."""
     given = {item.name: getattr(job.request, item.name) for item in fields(Request)}
     given = {item.name: given[item.name] for item in fields(Request) if given[item.name] != item.default}
-    with tempfile.TemporaryDirectory(prefix="sam2-cog-") as folder:
+    with HeldFolder() as folder:
         for name, source in job.sources.items():
             public = source.startswith(("https://", "http://"))
-            given[name] = source if public else upload(fetch(name, source, Path(folder) / name))
+            given[name] = source if public else upload(fetch(name, source, folder / name))
     return given
 
 

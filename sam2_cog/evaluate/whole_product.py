@@ -1,6 +1,5 @@
 """The product as something to measure: clicks go the whole way from file to archive, masks straight to the tracker."""
 
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
@@ -13,6 +12,7 @@ from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.evaluate.datasets import LabelledClip
 from sam2_cog.evaluate.scoring import MaskPrompt, Predict, Prompts
+from sam2_cog.held import HeldFolder
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import Mask, ObjectMask
 from sam2_cog.media.video import probe
@@ -57,12 +57,12 @@ def product(segment: Segment, track: Track) -> Predict:
     def predict(clip: LabelledClip, prompts: Prompts) -> Iterator[tuple[int, Mask]]:
         given = [prompt for prompt in prompts if isinstance(prompt, MaskPrompt)]
         clicked = [prompt for prompt in prompts if isinstance(prompt, ObjectPrompts)]
-        with tempfile.TemporaryDirectory(prefix="sam2-cog-") as name:
-            video = clip.as_video(Path(name))
+        with HeldFolder() as folder:
+            video = clip.as_video(folder)
             if given:
                 yield from track(video, given)
             else:
-                archive = segment(video, format_prompts(clicked), Path(name))
+                archive = segment(video, format_prompts(clicked), folder)
                 yield from read_archive(archive, [one.name for one in clicked])
 
     return predict

@@ -1,8 +1,6 @@
 """Many clips on one loaded model: each is fetched and scanned while the network still works on the one before."""
 
 import logging
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +13,7 @@ from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.status import MOST_ATTEMPTS, Event, Status
 from sam2_cog.fleet.storage import Results, fetch
+from sam2_cog.held import HeldFolder
 from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.video import VideoInfo, probe
 from sam2_cog.outputs import suffix_of
@@ -40,7 +39,7 @@ class Prepared:
     request: Request
     info: VideoInfo | None
     """None of images of different sizes, and of shots."""
-    folder: Path
+    folder: HeldFolder
 
 
 class DeviceBroken(RuntimeError):
@@ -117,13 +116,13 @@ def _segment(prepared: Prepared, model: LoadedModel, results: Results, progress:
 
 def prepare(job: Job) -> Prepared:
     """Fetch the files where that is needed, and scan the video."""
-    folder = Path(tempfile.mkdtemp(prefix="sam2-cog-"))
+    folder = HeldFolder()
     try:
-        files: dict[str, Any] = {name: fetch(name, source, folder / name) for name, source in job.sources.items()}
+        files: dict[str, Any] = {name: fetch(name, source, folder.path / name) for name, source in job.sources.items()}
         request = replace(job.request, **files)
         return Prepared(job, request, _info(request), folder)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.close()
         raise
 
 
@@ -145,7 +144,7 @@ def _prepared_ahead(jobs: Sequence[Job], reader: ThreadPoolExecutor) -> Iterator
 def let_go(prepared: "Future[Prepared]") -> None:
     """Remove what was fetched for a job."""
     if not prepared.cancel() and prepared.exception() is None:
-        shutil.rmtree(prepared.result().folder, ignore_errors=True)
+        prepared.result().folder.close()
 
 
 def _quiet(done: int, total: int) -> None:

@@ -1,6 +1,5 @@
 """What a manifest would cost, from the strings and the headers of the videos alone: no frame is decoded."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.storage import fetch
+from sam2_cog.held import HeldFolder
 from sam2_cog.limits import FRAMES
 from sam2_cog.media.frame_archive import HoldsVideos, ImageClip, UnlikeImages, probe_images, unreadable
 from sam2_cog.media.image_set import probe_image_set
@@ -56,8 +56,8 @@ def estimate(jobs: Sequence[Job], frames_per_second: float, price_per_hour: floa
 
 
 def _length_and_objects(job: Job) -> tuple[int, int]:
-    with tempfile.TemporaryDirectory(prefix="sam2-cog-") as folder:
-        files: dict[str, Any] = {name: fetch(name, at, Path(folder) / name) for name, at in job.sources.items()}
+    with HeldFolder() as folder:
+        files: dict[str, Any] = {name: fetch(name, at, folder / name) for name, at in job.sources.items()}
         request = replace(job.request, **files)
         length, width, height = _header(request.video)
         size: dict[str, Any] = {"width": width, "height": height, "frame_count": FRAMES.value}

@@ -5,10 +5,8 @@ Only paths and numbers go through Ray: jobs there, events back, never a frame or
 
 import logging
 import os
-import shutil
 import signal
 import socket
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -23,6 +21,7 @@ from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.status import MOST_ATTEMPTS, Event, Status
 from sam2_cog.fleet.storage import is_address
 from sam2_cog.fleet.worker import Worker
+from sam2_cog.held import HeldFolder
 
 os.environ |= {  # read when Ray is imported or started, here and in its workers
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -207,21 +206,21 @@ def _connected(address: str, workers: int) -> Iterator[str | None]:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     unwind = signal.getsignal(signal.SIGTERM)  # Ray puts its own there
     # sockets lie in it, and the path of one has at most 107 bytes
-    scratch = None if address else tempfile.mkdtemp(prefix="sam2-cog-", dir=os.environ.get("RAY_TMPDIR", "/tmp"))
+    held = None if address else HeldFolder(Path(os.environ.get("RAY_TMPDIR", "/tmp")))
     try:
-        if scratch is None:
+        if held is None:
             _join(address, quiet)
         else:
             cpus = max(os.cpu_count() or 1, workers)
             own = {"num_cpus": cpus, "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
-            ray.init("local", **own, **quiet, _temp_dir=scratch)
+            ray.init("local", **own, **quiet, _temp_dir=str(held.path))
         signal.signal(signal.SIGTERM, unwind)
-        yield scratch
+        yield str(held.path) if held else None
     finally:
         ray.shutdown()
         signal.signal(signal.SIGTERM, unwind)
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+        if held is not None:
+            held.close()
 
 
 def _join(address: str, options: dict[str, Any]) -> None:

@@ -1,13 +1,12 @@
 """Where clips come from and results go: folders of this machine, or whatever `fsspec` opens (`s3://`, `gs://`, ...)."""
 
-import shutil
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import requests
 
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.held import HeldFolder
 from sam2_cog.outputs.part_file import remove_dead_parts
 from sam2_cog.runs.resume import check_seconds
 
@@ -70,7 +69,8 @@ class Results:
         self.checkpoint = checkpoint
         self._place = place.rstrip("/")
         self._remote = _filesystem(place) if is_address(place) else None
-        self.folder = Path(tempfile.mkdtemp(prefix="sam2-cog-")) if self._remote else Path(place)
+        self._copies = HeldFolder() if self._remote else None
+        self.folder = self._copies.path if self._copies else Path(place)
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_dead_parts(self.folder)
 
@@ -97,8 +97,8 @@ class Results:
 
     def close(self) -> None:
         """Remove what is only a copy."""
-        if self._remote:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._copies:
+            self._copies.close()
 
 
 def _filesystem(place: str) -> Any:

@@ -4,12 +4,14 @@ import os
 import tempfile
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from sam2_cog.engine.model import load_model
 from sam2_cog.fleet.batch import DeviceBroken, Prepared, carry_out, let_go, prepare
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.status import Event
 from sam2_cog.fleet.storage import Results
+from sam2_cog.held import hold
 
 
 class _CalledOff(BaseException):
@@ -27,6 +29,7 @@ class Worker:
         self, model: str | None, place: str, scratch: str | None = None, checkpoint: float | None = None
     ) -> None:
         if scratch is not None:
+            hold(Path(scratch))  # until this process ends: whoever made it may be gone before
             tempfile.tempdir = scratch
         self._name, self._results = model, Results(place, checkpoint)
         self._reader = ThreadPoolExecutor(1)

@@ -6,7 +6,6 @@ An upload or a file that Label Studio serves has an address without a host; only
 import hashlib
 import logging
 import re
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import requests
 
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.held import HeldFolder
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class VideoCache:
     def __init__(self, studio: LabelStudio, budget: int) -> None:
         self._studio = studio
         self._budget = budget
-        self._folder = tempfile.TemporaryDirectory(prefix="sam2-cog-videos-")
+        self._folder = HeldFolder()
         self._files: OrderedDict[str, _File] = OrderedDict()
         self._lock = threading.Lock()
         self._stopped = False
@@ -102,12 +102,12 @@ class VideoCache:
 
     def close(self) -> None:
         """Remove all files."""
-        self._folder.cleanup()
+        self._folder.close()
 
     def _path(self, address: str) -> Path:
         """In a folder of its own, under a name that messages can show."""
         name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(address).path.rpartition("/")[2]))[-80:].lstrip(".")
-        return Path(self._folder.name) / hashlib.sha256(address.encode()).hexdigest() / (name or "video")
+        return self._folder.path / hashlib.sha256(address.encode()).hexdigest() / (name or "video")
 
     def _fetch(self, address: str, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)

@@ -5,7 +5,6 @@ Those of a zip are copied into a temporary folder first, because ffmpeg reads fi
 """
 
 import re
-import tempfile
 import zipfile
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from sam2_cog import limits
 from sam2_cog.errors import UnreadableVideo
+from sam2_cog.held import HeldFolder
 from sam2_cog.media.frame_archive import (
     IMAGE_CONTAINERS,
     HoldsVideos,
@@ -88,11 +88,11 @@ def opened_shots(path: Path, *further: Path) -> Iterator[Shots]:
     Raises:
         UnreadableVideo: one of them cannot be read, or there is more of them than is allowed.
     """
-    with tempfile.TemporaryDirectory(prefix="sam2-cog-") as folder:
+    with HeldFolder() as folder:
         if further:
             videos = _single_files(path, *further)
         else:
-            files = _in_folder(path) if path.is_dir() else _unpacked(path, Path(folder))
+            files = _in_folder(path) if path.is_dir() else _unpacked(path, folder)
             videos = tuple(_probed(path, file) for file in files)
         shots = Shots(path.absolute(), videos)
         seconds = sum(info.duration_seconds for info in videos)

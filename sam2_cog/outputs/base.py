@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame, VideoInfo
@@ -80,7 +80,7 @@ class Output(ABC):
         self._empty = [0] * len(spec.names)
         # a name of its own: two runs with the same output do not meet, and the last to finish wins
         self._part = spec.path.with_name(f"{PREFIX}{token_hex(8)}{SUFFIX}")
-        self._lock: BinaryIO | None = None
+        self._lock: int | None = None
         video = spec.video
         self.watch = Watch(spec.names)
         self.notes: list[str] = []
@@ -121,7 +121,8 @@ class Output(ABC):
         with suppress(OSError):  # where nothing could be made, nothing is there; and it is not what went wrong
             self._part.unlink()
         if self._lock is not None:
-            self._lock.close()
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> "Output":
         try:

@@ -1,23 +1,20 @@
-"""Unfinished files beside results: locked while they are written, which tells those of killed processes apart."""
+"""Unfinished files beside results, and what killed processes have left of them."""
 
-import fcntl
 import shutil
-import time
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+
+from sam2_cog import held
 
 PREFIX, SUFFIX, FOLDER_SUFFIX = ".sam2-cog-", ".part", ".parts"
-_UNLOCKED_SECONDS = 5
-"""A younger file may not have been locked yet."""
 
 
-def hold(part: Path) -> BinaryIO:
-    """Make the file, and lock it until what is returned is closed or the process ends, however it does."""
-    file = part.open("ab")
-    with suppress(OSError):  # a file system without locks: then `remove_dead_parts` finds none there either
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return file
+def hold(part: Path) -> int:
+    """Make the file, and lock it until the handle that is returned is closed or the process ends, however it does."""
+    while True:
+        part.touch()
+        with suppress(FileNotFoundError):  # another process took it away before it was locked
+            return held.hold(part)
 
 
 def folder_of(part: Path) -> Path:
@@ -28,9 +25,7 @@ def folder_of(part: Path) -> Path:
 def remove_dead_parts(folder: Path) -> None:
     """Remove from a folder what killed processes have left there half-written; what cannot be removed stays."""
     for part in folder.glob(f"{PREFIX}*{SUFFIX}"):
-        with suppress(OSError), part.open("ab") as file:
-            if time.time() - part.stat().st_mtime < _UNLOCKED_SECONDS:
-                continue
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its process lives
-            shutil.rmtree(folder_of(part), ignore_errors=True)
-            part.unlink()
+        with held.left_behind(part) as dead:
+            if dead:
+                shutil.rmtree(folder_of(part), ignore_errors=True)
+                part.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """A zip with the result of each shot, `<shot>.<suffix>`: what the format would be of that video alone."""
 
-import tempfile
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,6 +12,7 @@ from sam2_cog.media.video import Frame
 from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts, look_first
 from sam2_cog.outputs.folder_names import safe_names
+from sam2_cog.outputs.part_file import folder_of
 from sam2_cog.outputs.zip_file import ZipFileWriter
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 
@@ -43,8 +44,9 @@ class ShotsOutput(Output):
         self.frames_written += 1
 
     def _open(self, path: Path) -> None:
-        place = self.spec.path.absolute().parent
-        self._folder = Path(self._held.enter_context(tempfile.TemporaryDirectory(".part", ".", place)))
+        self._folder = folder_of(path.absolute())
+        self._folder.mkdir()
+        self._held.callback(shutil.rmtree, self._folder, ignore_errors=True)
         self._zip = ZipFileWriter(path)
         self._held.callback(self._zip.stop)
 

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import tempfile
 import threading
 import time
 import uuid
@@ -17,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.held import HeldFolder
 from sam2_cog.limits import IDLE_SECONDS
 from sam2_cog.prompts import ObjectPrompts
 from sam2_cog.session import Session
@@ -33,8 +33,8 @@ class OpenClip:
     def __init__(self, frames: Sequence[Any], model: LoadedModel) -> None:
         """frames: data URLs of JPEG, PNG or WebP images of one size; raises InvalidRequest or UnreadableVideo."""
         with ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sam2-cog-frames-"))
-            path = _write_zip(Path(folder) / "frames.zip", frames)
+            folder = stack.enter_context(HeldFolder())
+            path = _write_zip(folder / "frames.zip", frames)
             self.session = stack.enter_context(Session(path, model))
             self._stack = stack.pop_all()
         self.busy = threading.Lock()

@@ -257,6 +257,26 @@ def test_a_killed_run_loses_the_clip_in_work_alone(rows: Rows, tmp_path: Path) -
     assert done == [("image_0", 1), ("long", 2), ("image_1", 1)]
 
 
+def test_what_a_killed_run_has_fetched_goes_with_the_next_run(rows: Rows, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(temporary)}
+    command = [sys.executable, "-m", "sam2_cog", "batch", "jobs.jsonl", "--output", "out", "--model", "demo"]
+    write_clip(tmp_path / "long.mp4", numbered_frames(250, 64, 48))
+    with file_server() as server:
+        server.files["/long.mp4"] = (tmp_path / "long.mp4").read_bytes()
+        (tmp_path / "jobs.jsonl").write_text(json.dumps(rows[0] | {"video": f"{server.url}/long.mp4"}))
+        with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
+            end = time.monotonic() + 120
+            while not list((tmp_path / "out").glob(".*.part")):
+                assert time.monotonic() < end and process.poll() is None
+                time.sleep(0.05)
+            process.kill()
+        assert list(temporary.glob("*/video/long.mp4"))
+        assert subprocess.run(command, cwd=tmp_path, env=environment).returncode == 0
+    assert not list(temporary.iterdir())
+
+
 def test_a_killed_run_goes_on_within_the_clip(rows: Rows, tmp_path: Path, demo_model: LoadedModel) -> None:
     """SIGKILL twice in one clip, which got further each time, and the same command again: the bytes of a single run."""
     write_clip(tmp_path / "long.mp4", numbered_frames(250, 64, 48))

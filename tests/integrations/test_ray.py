@@ -49,7 +49,9 @@ def rows(tmp_path: Path) -> Rows:
     return [{"video": f"clip_{number}.mp4", **CLICK} for number in range(CLIPS)]
 
 
-def test_two_workers_a_killed_one_and_a_killed_driver(start: Start, rows: Rows, tmp_path: Path) -> None:
+def test_two_workers_a_killed_one_and_a_killed_driver(
+    start: Start, rows: Rows, tmp_path: Path, temporary: Path
+) -> None:
     (tmp_path / "broken.mp4").write_text("no video")
     outside = {"id": "outside", "video": "clip_0.mp4", **CLICK, "click_coordinates": "[300,20]"}
     run = start([{"video": "broken.mp4", **CLICK}, outside, *rows], "--workers", "2")
@@ -63,13 +65,14 @@ def test_two_workers_a_killed_one_and_a_killed_driver(start: Start, rows: Rows, 
         driver.wait()
         done_before = set(run.count("done"))
         wait_for(lambda: not any(map(alive, left)), 60)
-    assert "its worker died" in run.log.read_text()
+    assert "its worker died" in run.log.read_text() and len(list(temporary.iterdir())) == 1, "what was Ray's"
 
     assert run.finish() == 1
     said = run.log.read_text()
     assert "failed: broken: video: broken.mp4 cannot be read" in said
     assert "failed: outside: click_coordinates: point 1 is at [300, 20]" in said
     assert f"done {CLIPS - len(done_before)}, failed 2, done before {len(done_before)}" in said
+    assert not list(temporary.iterdir())
     names = [f"clip_{number}" for number in range(CLIPS)]
     assert run.count("done") == dict.fromkeys(names, 1)
     assert sum(run.count("started")[name] for name in names) <= CLIPS + 3, "one died, and two lost their driver"

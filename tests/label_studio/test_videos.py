@@ -86,7 +86,7 @@ def test_what_cannot_be_fetched_is_told_and_leaves_nothing(studio: FileServer) -
     studio.breaks_off = True
     with pytest.raises(UnreadableVideo, match="broke off"):
         read(videos, studio.url + PATH)
-    assert not [path for path in Path(videos._folder.name).rglob("*") if path.is_file()]
+    assert not [path for path in Path(videos._folder.path).rglob("*") if path.is_file()]
 
 
 def test_an_address_is_fetched_once_even_by_two_at_a_time(studio: FileServer) -> None:
@@ -114,6 +114,6 @@ def test_names_are_for_messages_only(studio: FileServer) -> None:
     studio.files["/data/..%2F..%2Fetc"] = b"odd"
     videos = cache(studio)
     with videos.video(studio.url + "/data/..%2F..%2Fetc") as path:
-        assert path.parent.parent == Path(videos._folder.name) and path.name == "_.._etc"
+        assert path.parent.parent == Path(videos._folder.path) and path.name == "_.._etc"
     videos.close()
     assert not path.exists()

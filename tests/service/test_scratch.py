@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sam2_cog.held import PREFIX
 from sam2_cog.service import scratch
 from sam2_cog.service.scratch import Scratch
 
@@ -22,12 +23,11 @@ HOLD = "import sys, tempfile, time; tempfile.tempdir = sys.argv[1]; from sam2_co
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(scratch, "COG_FOLDERS", tmp_path / "coglet")
-    monkeypatch.setattr(scratch, "_UNLOCKED_SECONDS", -1)
 
 
 def test_all_temporary_files_lie_in_it(tmp_path: Path) -> None:
     folder = Scratch().folder()
-    assert folder.parent == tmp_path and folder.name.startswith("sam2-cog-server-")
+    assert folder.parent == tmp_path and folder.name.startswith(PREFIX)
     with tempfile.NamedTemporaryFile() as file:
         assert Path(file.name).parent == folder
     assert Path(tempfile.mkdtemp()).parent == folder
@@ -61,8 +61,6 @@ def test_what_the_dead_have_left_goes_and_what_the_living_hold_stays(tmp_path: P
     with other:
         assert other.stdout is not None
         folder = Path(other.stdout.readline().strip())
-        (tmp_path / "sam2-cog-server-file").write_text("no folder")
-        (tmp_path / "sam2-cog-frames-1").mkdir()
         own = Scratch()
         own.clear()
         assert (folder / "file").exists()
@@ -70,20 +68,7 @@ def test_what_the_dead_have_left_goes_and_what_the_living_hold_stays(tmp_path: P
         other.wait()
         own.clear()
         assert not folder.exists()
-        assert {path.name for path in tmp_path.iterdir()} == {
-            own.folder().name,
-            "sam2-cog-server-file",
-            "sam2-cog-frames-1",
-        }
-
-
-def test_a_folder_that_may_not_be_locked_yet_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scratch, "_UNLOCKED_SECONDS", 5)
-    (tmp_path / "sam2-cog-server-young").mkdir()
-    (tmp_path / "sam2-cog-server-old").mkdir()
-    os.utime(tmp_path / "sam2-cog-server-old", (time.time() - 9,) * 2)
-    Scratch().clear()
-    assert (tmp_path / "sam2-cog-server-young").exists() and not (tmp_path / "sam2-cog-server-old").exists()
+        assert list(tmp_path.iterdir()) == [own.folder()]
 
 
 def test_the_folders_of_cog_go_when_they_are_empty_or_as_old_as_a_prediction_gets(
