@@ -64,9 +64,10 @@ def read_manifest(path: Path) -> tuple[Job, ...]:
     requests = [_request(number, row) for number, row in enumerate(rows, 1)]
     names = [_name(row, request) for row, request in zip(rows, requests, strict=True)]
     _check_distinct(names)
+    stems = safe_names(["status", *names])[1:]  # status.jsonl is the batch's own
     return tuple(
         Job(name, _sources(row, path.parent), request, stem)
-        for name, row, request, stem in zip(names, rows, requests, safe_names(names), strict=True)
+        for name, row, request, stem in zip(names, rows, requests, stems, strict=True)
     )
 
 

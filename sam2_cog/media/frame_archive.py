@@ -15,6 +15,7 @@ from decimal import Decimal
 from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -32,27 +33,17 @@ from sam2_cog.media.image_file import (
     require_usable,
     upright_size,
 )
+from sam2_cog.media.refusals import check_size, sentence, unreadable
 
 MAX_IMAGE_BYTES = 1 << 28  # more than an incompressible image of 67 megapixels takes
 IMAGE_CONTAINERS = ("zip", "folder", "image")
 
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a bound on what comes out
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NOT_THE_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOENT)
 _LABEL_LENGTH = 60  # the end of a longer name says enough
 _VIDEO_SUFFIXES = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".ts",
-    ".mts",
-    ".m2ts",
-    ".mpg",
-    ".mpeg",
-    ".wmv",
-    ".flv",
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"),
+    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv"),
 )
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _NAME_PARTS = re.compile(r"([^0-9]*?)((?:(?<![^_])-)?[0-9]+|\Z)")
@@ -92,29 +83,12 @@ class PackedFile:
     read: Callable[[], bytes]
 
 
-def sentence(path: Path, found: str) -> str:
-    """What is to be said of a video input: `found` goes on after the file's base name, without a full stop."""
-    return "".join(letter if letter.isprintable() else "?" for letter in f"video: {path.name} {found}")
-
-
-def unreadable(path: Path, found: str) -> UnreadableVideo:
-    """The error for a video input, see `sentence`."""
-    return UnreadableVideo(sentence(path, found))
-
-
-def check_size(path: Path, width: int, height: int, most: limits.Limit = limits.PIXELS) -> None:
-    """Refuse a picture that would not fit a sane amount of memory: of more than `most` pixels, or too long a side."""
-    if width < 1 or height < 1:
-        raise unreadable(path, f"is {width}x{height}, but a frame has at least one pixel")
-    if excess := limits.SIDE.excess(max(width, height)) or most.excess(width * height):
-        raise unreadable(path, f"is {width}x{height}: {excess}")
-
-
-def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
+def probe_images(path: Path, *, headers_only: bool = False, used: slice = slice(None)) -> ImageClip | None:
     """Describe a zip or a folder of frames or an image file, told by its first bytes; None when it is none of these.
 
-    Every picture is looked through, so that a damaged one is found before any work is done. With `headers_only` nothing
-    is decoded: damage, and the times of an animation, stay unknown.
+    Every picture is looked through, so that a damaged one is found before any work is done; of a zip or a folder those
+    that are `used`, while the others are only counted. With `headers_only` nothing is decoded: damage, and the times of
+    an animation, stay unknown.
 
     Raises:
         UnlikeImages: images of different sizes.
@@ -124,8 +98,9 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
     if container is None:
         return None
     first: ImageClip | None = None
-    count, durations, deadline = 0, [], limits.Deadline()
-    with closing(_pictures(path, container, 0, None)) as pictures:
+    seen, durations, deadline = 0, [], limits.Deadline()
+    count, looked_at = _extent(path, container, used)
+    with closing(_pictures(path, container, looked_at)) as pictures:
         for label, image in pictures:
             if container == "image" and image.format == "PNG" and picture_count(image) > 1:
                 return None  # an animated PNG is a clip, which ffmpeg reads
@@ -141,12 +116,12 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
                 with decoding(path, label):
                     require_usable(image)
             deadline.check()
-            count += 1
+            seen += 1
             if picture_count(image) > 1 and "duration" in image.info:
                 durations.append(max(1, round(image.info["duration"] or _DEFAULT_DURATION_MS)))
     assert first is not None
     notes = (*first.notes, *_passed_over(path, container))
-    return replace(first, count=count, durations_ms=tuple(durations), notes=notes)
+    return replace(first, count=count or seen, durations_ms=tuple(durations), notes=notes)
 
 
 def read_images(path: Path, wanted: range) -> Generator[np.ndarray, None, None]:
@@ -155,7 +130,7 @@ def read_images(path: Path, wanted: range) -> Generator[np.ndarray, None, None]:
     Raises:
         UnreadableVideo: an image cannot be decoded.
     """
-    with closing(_pictures(path, str(_container(path)), wanted.start, wanted.stop, wanted.step)) as pictures:
+    with closing(_pictures(path, str(_container(path)), slice(wanted.start, wanted.stop, wanted.step))) as pictures:
         for label, image in pictures:
             with decoding(path, label):
                 decoded = pixels(image)
@@ -174,7 +149,7 @@ def probe_each(path: Path, *, headers_only: bool = False) -> tuple[tuple[str, ..
     with listing(path, container) as files:
         names = tuple(PurePosixPath(file.name).name for file in _numbered(path, container, files))
     notes = _passed_over(path, container)
-    with closing(_pictures(path, container, 0, None)) as pictures:
+    with closing(_pictures(path, container)) as pictures:
         for label, image in pictures:
             with decoding(path, label):
                 width, height = upright_size(image)
@@ -194,7 +169,7 @@ def read_chosen(path: Path, chosen: Collection[int]) -> Generator[tuple[int, np.
     Raises:
         UnreadableVideo: an image cannot be decoded.
     """
-    with closing(_pictures(path, str(_container(path)), 0, max(chosen) + 1)) as pictures:
+    with closing(_pictures(path, str(_container(path)), slice(max(chosen) + 1))) as pictures:
         for place, (label, image) in enumerate(pictures):
             if place in chosen:
                 with decoding(path, label):
@@ -215,15 +190,27 @@ def _container(path: Path) -> str | None:
     return "image" if kind else None
 
 
-def _pictures(
-    path: Path, container: str, start: int, stop: int | None, step: int = 1
-) -> Generator[tuple[str, Image.Image], None, None]:
-    """Every step-th of the pictures [start, stop) in order, not yet decoded, each with a label for messages."""
+def _extent(path: Path, container: str, used: slice) -> tuple[int, slice]:
+    """How many frames a zip or a folder holds, and which of them to look at, one at least.
+
+    Of one file it shows while it is read how many it holds: 0, and all of them.
+    """
     if container == "image":
-        yield from _pictures_of_one_file(path, start, stop, step)
+        return 0, slice(None)
+    with listing(path, container) as files:
+        count = len(_numbered(path, container, files))
+    return count, used if range(count)[used] else slice(1)
+
+
+def _pictures(
+    path: Path, container: str, chosen: slice = slice(None)
+) -> Generator[tuple[str, Image.Image], None, None]:
+    """The chosen ones of the pictures in order, not yet decoded, each with a label for messages."""
+    if container == "image":
+        yield from _pictures_of_one_file(path, chosen)
         return
     with listing(path, container) as files:
-        for file in _numbered(path, container, files)[start:stop:step]:
+        for file in _numbered(path, container, files)[chosen]:
             label = f" ({PurePosixPath(file.name).name[-_LABEL_LENGTH:]})"
             if file.size > MAX_IMAGE_BYTES:
                 raise unreadable(path, f"holds an image of {file.size} bytes{label}, but {MAX_IMAGE_BYTES} is the most")
@@ -237,16 +224,14 @@ def _pictures(
             yield label, image
 
 
-def _pictures_of_one_file(
-    path: Path, start: int, stop: int | None, step: int
-) -> Generator[tuple[str, Image.Image], None, None]:
+def _pictures_of_one_file(path: Path, chosen: slice) -> Generator[tuple[str, Image.Image], None, None]:
     with path.open("rb") as file:
         with decoding(path, ""):
             image = Image.open(file, formats=readable_kinds())
             count = picture_count(image)
         if excess := limits.FRAMES.excess(count):
             raise unreadable(path, f"has {excess}")
-        for index in range(count)[start:stop:step]:
+        for index in range(count)[chosen]:
             label = f" (picture {index + 1} of {count})" if count > 1 else ""
             with decoding(path, label):
                 image.seek(index)
@@ -267,11 +252,16 @@ def listing(path: Path, container: str) -> Iterator[list[PackedFile]]:
         yield [PackedFile(entry.filename, entry.file_size, partial(unpacked, archive, entry)) for entry in packed]
 
 
-def unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """The content of an entry, one byte more than it claims at most."""
+def open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> IO[bytes]:
+    """An entry to be read; raises BadZipFile for one whose packing has no bound on what comes out of a few bytes."""
     if entry.compress_type not in _COMPRESSIONS:
         raise zipfile.BadZipFile("it is neither stored nor deflated, as it must be")
-    with archive.open(entry) as packed:
+    return archive.open(entry)
+
+
+def unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """The content of an entry, one byte more than it claims at most."""
+    with open_entry(archive, entry) as packed:
         return packed.read(entry.file_size + 1)
 
 

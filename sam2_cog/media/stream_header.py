@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_cog import limits
-from sam2_cog.media.frame_archive import check_size, sentence, unreadable
+from sam2_cog.media.refusals import check_size, sentence, unreadable
 from sam2_cog.media.to_bt709 import Colours
 
 DEFAULT_RATE = Fraction(24)  # frames a second where the source has no rate of its own

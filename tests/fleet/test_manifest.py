@@ -103,6 +103,12 @@ def test_names_that_a_file_system_takes_for_the_same_get_files_of_their_own(tmp_
     assert len({stem.casefold() for stem in stems}) == 4 and not any("/" in stem for stem in stems)
 
 
+def test_no_result_takes_the_place_of_what_is_written_of_the_run(tmp_path: Path) -> None:
+    row = {"id": "Status", "video": "a.mp4", "click_coordinates": "[1,2]", "output_format": "jsonl"}
+    (job,) = read_manifest(write(tmp_path / "jobs.jsonl", [row]))
+    assert (job.name, job.stem) == ("Status", "Status_2")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

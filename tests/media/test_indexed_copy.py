@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam2_cog.media import indexed_copy, video
+from sam2_cog.media import decode, indexed_copy, video
 from sam2_cog.media.indexed_copy import copy_stream
 from sam2_cog.media.video import VideoInfo, probe, read_frames
 from tests.clips import children, frame_number, numbered_frames, write_clip
@@ -39,13 +39,13 @@ def info(request: pytest.FixtureRequest, tmp_path: Path) -> VideoInfo:
 def starts(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """For each ffmpeg that decodes: whether it begins in the middle."""
     found: list[bool] = []
-    original = video.running
+    original = decode.running
 
     def spy(command: list[str], *rest: Any) -> Any:
         found.append("-ss" in command)
         return original(command, *rest)
 
-    monkeypatch.setattr(video, "running", spy)
+    monkeypatch.setattr(decode, "running", spy)
     return found
 
 
@@ -64,6 +64,13 @@ def test_windows_from_the_back_begin_in_the_middle(info: VideoInfo, starts: list
         assert np.array_equal(images(iter(window)), whole[start : start + 32])
         assert [frame.time_seconds for frame in window] == pytest.approx(info.frame_times[start : start + 32])
     assert starts == [True] * 3
+
+
+def test_packets_of_an_avi_do_not_say_when_their_frames_are_shown(tmp_path: Path) -> None:
+    """Numbered as they are stored, the third after a key frame would come in place of the fourth."""
+    info = probe(write_clip(tmp_path / "a.avi", FRAMES, options=("-g", "12", "-bf", "2")))
+    for start in range(84, 97):
+        assert [frame_number(frame.image) for frame in read_frames(info, start, start + 1)] == [start]
 
 
 def test_a_clip_with_one_key_frame_is_read_from_its_beginning(tmp_path: Path, starts: list[bool]) -> None:
