@@ -78,7 +78,13 @@ def shard_of(jobs: Sequence[Job], index: int, count: int) -> tuple[Job, ...]:
 
 def _csv_rows(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from csv.DictReader(file, restkey="", strict=True)
+        separator = max(",;\t", key=file.readline().count)  # spreadsheets where the comma is a decimal one write `;`
+        file.seek(0)
+        reader = csv.DictReader(file, restkey="", strict=True, delimiter=separator)
+        names = reader.fieldnames or ()
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"it has more than one column {twice!r}")
+        yield from reader
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:

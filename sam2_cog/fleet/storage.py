@@ -71,6 +71,8 @@ class Results:
         self._remote = _filesystem(place) if is_address(place) else None
         self._copies = HeldFolder() if self._remote else None
         self.folder = self._copies.path if self._copies else Path(place)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InvalidRequest(f"output: {place!r} is a file, but batch writes its results to a folder")
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_dead_parts(self.folder)
 

@@ -197,7 +197,7 @@ def _probe_video(path: Path, first_only: bool, certain: bool) -> VideoInfo:
         promised=promised,
         clock_start=start,
         clock_shifts=times.shifts,
-        notes=(*scan.notes, *_mends(path, times), *stream_header.notes(path, stream)),
+        notes=(*scan.notes, *_mends(path, times), *stream_header.notes(path, stream, streams)),
     )
 
 

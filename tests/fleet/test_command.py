@@ -37,6 +37,13 @@ def test_a_manifest_that_is_refused_starts_nothing(
     assert "a column 'clicks'" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
+def test_results_go_to_no_file(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = str(tmp_path / "clip.mp4")
+    assert main(["batch", str(manifest), "--output", place, "--model", "demo"]) == 2
+    sentence = f"output: {place!r} is a file, but batch writes its results to a folder"
+    assert capsys.readouterr().err == f"sam2-cog: {sentence}\n"
+
+
 @pytest.mark.parametrize("shard", ["2/2", "1", "-1/3", "a/b", "0/0"])
 def test_a_shard_that_is_none_is_refused(manifest: Path, shard: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -54,6 +54,17 @@ def test_every_row_is_a_request(tmp_path: Path, suffix: str) -> None:
     assert third.request.separate_objects is True and second.request.separate_objects is False
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_csv_of_a_spreadsheet_may_have_other_separators(tmp_path: Path, separator: str) -> None:
+    rows = [["id", "video", "click_coordinates"], ["a", "a.mp4", '"[1,2],[3,4]"'], ["b", "b.mp4", "[5,6]"]]
+    path = tmp_path / "jobs.csv"
+    path.write_text("\ufeff" + "\n".join(map(separator.join, rows)), encoding="utf-8")
+    assert [(job.name, job.request.click_coordinates) for job in read_manifest(path)] == [
+        ("a", "[1,2],[3,4]"),
+        ("b", "[5,6]"),
+    ]
+
+
 def test_without_an_id_the_stem_of_the_video_is_the_name(tmp_path: Path) -> None:
     rows = [
         {"video": "deep/dog.mp4", "click_coordinates": "[1,2]"},
@@ -124,6 +135,8 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path) -> None:
         assert "cannot be read" in refusal(path)
     (tmp_path / "empty.csv").write_text("video,click_coordinates\n")
     assert "has no row" in refusal(tmp_path / "empty.csv")
+    (tmp_path / "twice.csv").write_text('video,video,click_coordinates\na.mp4,b.mp4,"[1,2]"\n')
+    assert "it has more than one column 'video'" in refusal(tmp_path / "twice.csv")
     (tmp_path / "wide.csv").write_text('video,click_coordinates\na.mp4,"[1,2]",more\n')
     assert "a cell beyond the last column" in refusal(tmp_path / "wide.csv")
 

@@ -280,8 +280,18 @@ def test_tags_say_what_is_converted(transfer: str, primaries: str, matrix: str, 
 
 def test_colours_that_nobody_can_read_are_said() -> None:
     stream = {"side_data_list": [{"side_data_type": "DOVI configuration record", "dv_profile": 5}]}
-    (note,) = stream_header.notes(Path("a.mp4"), stream)
+    (note,) = stream_header.notes(Path("a.mp4"), stream, [stream])
     assert note.startswith("video: a.mp4 is Dolby Vision of profile 5")
+
+
+def test_which_of_several_video_tracks_is_taken_is_said(tmp_path: Path) -> None:
+    one, two = (write_clip(tmp_path / f"{size}.mp4", numbered_frames(3, size, size)) for size in (48, 64))
+    command = ["ffmpeg", "-v", "error", "-i", one, "-i", two, "-map", "0", "-map", "1", "-c", "copy"]
+    both = tmp_path / "both.mp4"
+    subprocess.run([*map(str, command), "-disposition:0", "0", "-disposition:1", "default", str(both)], check=True)
+    info = probe(both)
+    assert info.width == 64
+    assert info.notes == ("video: both.mp4 has 2 video tracks, of which number 2, of 64x64, was taken",)
 
 
 def test_interlaced_pictures_are_said(tmp_path: Path) -> None:
