@@ -82,11 +82,12 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _segment(arguments: argparse.Namespace) -> None:
-    from sam2_cog.request import FILES, Request
+    from sam2_cog.request import FILES, Request, checked_path
 
     inputs = {item.name: getattr(arguments, item.name) for item in fields(Request)}
     files = {name: _local_path(name, inputs[name]) for name in FILES if inputs[name]}
     request = Request(**inputs | files)
+    further = [checked_path("video", path and _local_path("video", path)) for path in arguments.further]
     output = _local_path("output", arguments.output)
     report = None if arguments.report is None else _local_path("report", arguments.report)
 
@@ -103,6 +104,7 @@ def _segment(arguments: argparse.Namespace) -> None:
             progress,
             report=report,
             checkpoint=arguments.checkpoint,
+            further=further,
         )
     say = partial(print, file=sys.stderr if arguments.output == "-" else sys.stdout)  # there are the results
     say(
@@ -200,6 +202,9 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
         limits = option(item.name)
         if item.name == "video":
             parser.add_argument("video", metavar="VIDEO", help=limits.description)
+            parser.add_argument(
+                "further", metavar="VIDEO", nargs="*", help="further videos: together they are shots, in this order"
+            )
             continue
         if isinstance(item.default, bool):
             parser.add_argument("--" + item.name.replace("_", "-"), action="store_true", help=limits.description)

@@ -15,12 +15,12 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
-from sam2_cog.media.image_set import probe_image_set
+from sam2_cog.media.image_set import ImageSet, probe_image_set
 from sam2_cog.media.shots import Shots, opened_shots
 from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, part_of, probe
 from sam2_cog.outputs import REPORTS, STANDARD_OUTPUT, Output, OutputSpec, output_for, suffix_of
 from sam2_cog.outputs.archive import Archive
-from sam2_cog.outputs.destination import check_output, check_picture, check_report, suffix_for
+from sam2_cog.outputs.destination import check_output, check_picture, check_report, check_zip_of_shots, suffix_for
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.outputs.image_set import ImageSetOutput
 from sam2_cog.outputs.shots import ShotsOutput
@@ -73,6 +73,7 @@ def segment_video(
     info: VideoInfo | None = None,
     report: Path | None = None,
     checkpoint: float | None = None,
+    further: Sequence[Path] = (),
 ) -> Result:
     """Find the clicked objects in every frame of a video and write what was asked for to `path`.
 
@@ -88,6 +89,7 @@ def segment_video(
     report: a `.json` (the manifest) or a `.csv` (a row per frame and object) to be written beside the result.
     checkpoint: seconds between two states that are written beside the result; after an error or the end of the process
         the same call goes on from the last one, to the same file, byte for byte.
+    further: videos that follow the request's own: together they are the shots of one clip, in this order.
 
     Raises:
         UnreadableVideo: the video cannot be decoded.
@@ -96,31 +98,46 @@ def segment_video(
         OSError: the file cannot be written.
         ReaderGone: nobody reads the standard output any more.
     """
-    place = path if callable(path) else Path(path)
-    if isinstance(place, Path):
-        check_output(request, place)
-        if report is not None:
-            check_report(request, place, report)
-        if checkpoint is not None:
-            check_checkpoint(checkpoint, place)
+    check = partial(_checked, request, report=report, checkpoint=checkpoint, further=further)
+    place = check(Path(path)) if not callable(path) else _each_checked(path, check)
     begin, load = time.perf_counter(), cache(lambda: model if isinstance(model, LoadedModel) else model())
     progress = progress or LogProgress()
     try:
+        if further:
+            _refuse_beside(request, f"{1 + len(further)} videos are several shots", report, checkpoint)
+            return _segment_shots(request, load, place, progress, further)
         return _segment(request, load, place, progress, info, report, checkpoint)
     except BrokenPromise as broken:
         logger.warning("%s: this is done now", broken)
         result = _segment(request, load, place, progress, None, report, checkpoint)
         return replace(result, seconds=time.perf_counter() - begin)
     except UnlikeImages as unlike:
+        images = probe_image_set(request.video)
         kind = kind_for_images(request, unlike)
         _refuse_beside(request, f"{request.video.name} holds images of different sizes", report, checkpoint)
-        return _segment_images(request, load, place, progress, kind)
+        return _segment_images(request, load, place, progress, kind, images)
     except HoldsVideos:
         _refuse_beside(request, f"{request.video.name} holds several shots", report, checkpoint)
-        with opened_shots(request.video) as shots:
-            return _segment_shots(request, load, place, progress, shots)
+        return _segment_shots(request, load, place, progress)
     finally:
         give_back_freed_memory()
+
+
+def _checked(
+    request: Request, path: Path, *, report: Path | None, checkpoint: float | None, further: Sequence[Path]
+) -> Path:
+    """The path of the result; raises InvalidRequest if it, or what is written beside it, cannot be written."""
+    check_output(request, path, further)
+    if report is not None:
+        check_report(request, path, report)
+    if checkpoint is not None:
+        check_checkpoint(checkpoint, path)
+    return path
+
+
+def _each_checked(place: Callable[[str], Path], check: Callable[[Path], Path]) -> Callable[[str], Path]:
+    """What names the result, with a check of the name."""
+    return lambda suffix: check(place(suffix))
 
 
 def _segment(
@@ -170,10 +187,10 @@ def _segment_images(
     place: Path | Callable[[str], Path],
     progress: Progress,
     kind: type[Archive],
+    images: ImageSet,
 ) -> Result:
     """The same for images of different sizes, of which none follows from another."""
     begin, deadline = time.perf_counter(), Deadline()
-    images = probe_image_set(request.video)
     largest = max(images.images, key=lambda info: info.width * info.height)
     objects = objects_of_images(request, images)
     path = place if isinstance(place, Path) else place(suffix_of(request))
@@ -203,16 +220,22 @@ def _segment_shots(
     model: Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
-    shots: Shots,
+    further: Sequence[Path] = (),
 ) -> Result:
     """The same for several videos, which are tracked as one clip and written each for itself."""
-    begin, deadline = time.perf_counter(), Deadline()
     path = place if isinstance(place, Path) else place(ShotsOutput.suffix)
-    if path.suffix.lower() != ShotsOutput.suffix:
-        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in .zip, which several shots need")
+    check_zip_of_shots(path)
+    with opened_shots(request.video, *further) as shots:
+        return _write_shots(request, model, path, progress, shots)
+
+
+def _write_shots(
+    request: Request, model: Callable[[], LoadedModel], path: Path, progress: Progress, shots: Shots
+) -> Result:
+    begin, deadline = time.perf_counter(), Deadline()
     objects = objects_of_shots(request, shots)
     names = _numbers([f"{info.path.name} ({info.frame_count} frames)" for info in shots.videos])
-    logger.info("%s: %d shots: %s; %d objects", shots.path.name, len(shots.videos), names, len(objects))
+    logger.info("%s: %d shots: %s; %d objects", shots.name, len(shots.videos), names, len(objects))
     loaded = model()
     spec = output_spec(request, shots.largest, objects, loaded.name, path)
     output = ShotsOutput(spec, shots, partial(output_for, request.output_format), suffix_of(request))

@@ -246,7 +246,7 @@ def _checked(name: str, value: Any, default: Any, limits: Option) -> Any:
     if value is default is None:
         return None
     if name in FILES:
-        return _path(name, value)
+        return checked_path(name, value)
     if name == "background_color":
         return _colour(value)
     if isinstance(default, bool):
@@ -256,7 +256,8 @@ def _checked(name: str, value: Any, default: Any, limits: Option) -> Any:
     return _number(name, value, limits, whole=isinstance(default, int))
 
 
-def _path(name: str, value: Any) -> Path:
+def checked_path(name: str, value: Any) -> Path:
+    """What was given for a file, as a path; raises InvalidRequest for what cannot be one."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise InvalidRequest(f"{name}: {_shown(value)} is not a file's path or address")
     path = Path(value)

@@ -99,6 +99,19 @@ def test_a_report_that_cannot_be_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_several_paths_are_shots(small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, given = tmp_path / "out.zip", (*CLICK, "--click-frames", "1:2")
+    address = f"file://{quote(str(small_clip))}"
+    assert main("segment", small_clip, address, *given, "--output", output, "--model", "demo") == 0
+    assert capsys.readouterr().out.startswith(f"{output}: 12 frames, 1 objects, ")
+    with zipfile.ZipFile(output) as result:
+        assert result.namelist() == [f"{small_clip.stem}.mp4", f"{small_clip.stem}_2.mp4"]
+    for path, words in (("", "video: '' is not a file's path"), ("http://a/b.mp4", "video: 'http://a/b.mp4' is an ad")):
+        assert refusal(capsys, "segment", small_clip, path, *given, "--output", output).startswith(words)
+    found = refusal(capsys, "segment", small_clip, small_clip, *CLICK, "--output", tmp_path / "out.mp4")
+    assert found == "output: 'out.mp4' does not end in .zip, which several shots need"
+
+
 def test_every_input_has_a_flag_that_reaches_the_request(
     small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

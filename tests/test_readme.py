@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from PIL import Image
 import sam2_cog
 from sam2_cog import pipeline, session
 from sam2_cog.__main__ import _parser, main
+from sam2_cog.engine import model
 from sam2_cog.engine.checkpoints import CHECKPOINTS, verify_checkpoint
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
@@ -170,7 +172,7 @@ def test_a_command_parses(call: list[str]) -> None:
 def test_a_segment_command_is_a_request_that_fits_its_clip(call: list[str]) -> None:
     arguments = _parser().parse_args(call)
     request = Request(**{name: getattr(arguments, name) for name in INPUTS})
-    check_output(request, Path(Path(arguments.output).name))
+    check_output(request, Path(Path(arguments.output).name), arguments.further)
     assert objects_of(request)
 
 
@@ -236,6 +238,20 @@ def test_the_recipe_for_a_photo_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with Image.open("birds.png") as picture:
         alpha = np.asarray(picture)[..., 3]
     assert alpha[222, 80] == alpha[96, 556] == 255 and alpha[10, 10] == 0
+
+
+def test_the_recipe_for_several_paths_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_model: LoadedModel
+) -> None:
+    """On two short clips of the sample's size."""
+    (call,) = [call for call in segment_commands() if "evening.mp4" in call]
+    monkeypatch.setattr(model, "load_model", lambda name: small_model)
+    monkeypatch.chdir(tmp_path)
+    for name, count in (("morning.mp4", 3), ("evening.mp4", 2)):
+        write_clip(tmp_path / name, numbered_frames(count, 640, 360))
+    assert main(call) == 0
+    with zipfile.ZipFile("day.zip") as result:
+        assert result.namelist() == ["morning.mp4", "evening.mp4"]
 
 
 def test_the_reader_of_lines_reads_what_its_command_writes(tmp_path: Path, small_model: LoadedModel) -> None:

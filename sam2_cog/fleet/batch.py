@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sam2_cog.engine.model import LoadedModel
@@ -15,6 +16,7 @@ from sam2_cog.fleet.storage import Results, fetch
 from sam2_cog.held import HeldFolder
 from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.video import VideoInfo, probe
+from sam2_cog.outputs import suffix_of
 from sam2_cog.pipeline import Result, segment_video
 from sam2_cog.progress import Progress
 from sam2_cog.request import Request
@@ -52,7 +54,7 @@ def run_batch(jobs: Sequence[Job], model: LoadedModel, status: Status, results: 
     """
     with ThreadPoolExecutor(1) as reader:
         for job, prepared in _prepared_ahead(jobs, reader):
-            saved = last_saved(results.path(job.output))
+            saved = last_saved(results.path(job.stem + suffix_of(job.request)))
             attempt = status.attempts(job.name, job.digest, saved) + 1
             if attempt > MOST_ATTEMPTS:
                 event = Event(job.name, "failed", job.digest, attempt - 1, error=DIED)
@@ -86,7 +88,7 @@ def carry_out(
         logger.exception("%s: an error that is not the request's", job.name)
         return Event(job.name, "failed", job.digest, attempt, error=f"{type(error).__name__}: {error}".split("\n")[0])
     seconds = round(time.perf_counter() - begin, 3)
-    output = (job.output, "", result.frames, result.objects, seconds)
+    output = (result.path.name, "", result.frames, result.objects, seconds)
     return Event(job.name, "done", job.digest, attempt, *output)
 
 
@@ -103,10 +105,12 @@ def _carry_out(
 
 
 def _segment(prepared: Prepared, model: LoadedModel, results: Results, progress: Progress) -> Result:
-    name = prepared.job.output
-    place, request = results.path(name), prepared.request
-    result = segment_video(request, model, place, progress, info=prepared.info, checkpoint=results.checkpoint)
-    results.keep(name)
+    def place(suffix: str) -> Path:
+        return results.path(prepared.job.stem + suffix)
+
+    request, checkpoint = prepared.request, results.checkpoint
+    result = segment_video(request, model, place, progress, info=prepared.info, checkpoint=checkpoint)
+    results.keep(result.path.name)
     return result
 
 

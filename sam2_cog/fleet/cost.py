@@ -10,9 +10,10 @@ from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.storage import fetch
 from sam2_cog.held import HeldFolder
 from sam2_cog.limits import FRAMES
-from sam2_cog.media.frame_archive import ImageClip, UnlikeImages, probe_each, probe_images, unreadable
+from sam2_cog.media.frame_archive import HoldsVideos, ImageClip, UnlikeImages, probe_images, unreadable
+from sam2_cog.media.image_set import probe_image_set
 from sam2_cog.media.stream_header import nominal_rate, picture_stream, rotation
-from sam2_cog.media.video import describe
+from sam2_cog.media.video import VideoInfo, describe
 from sam2_cog.prompts import PromptStrings, parse_prompts
 from sam2_cog.reading.box_files import read_boxes
 from sam2_cog.reading.mask_files import read_masks
@@ -81,12 +82,14 @@ def _header(path: Path) -> tuple[int, int, int]:
     return _header_frames(stream, streams), width, height
 
 
-def _images(path: Path) -> list[ImageClip] | None:
+def _images(path: Path) -> Sequence[ImageClip | VideoInfo] | None:
     """What each image is, of one size or of several; None of a video."""
     try:
         clip = probe_images(path, headers_only=True)
     except UnlikeImages:
-        return probe_each(path, headers_only=True)[1]
+        return probe_image_set(path, headers_only=True).images
+    except HoldsVideos:
+        raise unreadable(path, "holds several shots, whose frames are not counted from headers") from None
     return [clip] * clip.count if clip else None
 
 

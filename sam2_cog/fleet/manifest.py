@@ -15,7 +15,6 @@ from typing import Any
 
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.fleet.storage import is_address, without_query
-from sam2_cog.outputs import suffix_of
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.request import FILES, Request
 
@@ -26,8 +25,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """One row: `name` is its `id`, `output` the name of its result's file, distinct on every file system.
+    """One row: `name` is its `id`, `stem` begins the name of its result's file, distinct on every file system.
 
+    How that name ends shows when the video is seen: of one image it may be a picture, of several shots it is a zip.
     `sources` are the request's files by the input's name, the video and what lies beside it: each a path, relative ones
     seen from the manifest, or an address (`s3://...`) that is fetched first. The request names them as the row does.
     """
@@ -35,7 +35,7 @@ class Job:
     name: str
     sources: Mapping[str, str]
     request: Request
-    output: str
+    stem: str
 
     @property
     def digest(self) -> str:
@@ -65,7 +65,7 @@ def read_manifest(path: Path) -> tuple[Job, ...]:
     names = [_name(row, request) for row, request in zip(rows, requests, strict=True)]
     _check_distinct(names)
     return tuple(
-        Job(name, _sources(row, path.parent), request, stem + suffix_of(request))
+        Job(name, _sources(row, path.parent), request, stem)
         for name, row, request, stem in zip(names, rows, requests, safe_names(names), strict=True)
     )
 

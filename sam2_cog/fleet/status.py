@@ -97,8 +97,9 @@ def left_to_do(jobs: Sequence[Job], status: Status, results: Results) -> list[Jo
 
     def is_done(job: Job) -> bool:
         event = status.last(job.name)
-        done = event is not None and event.status == "done" and event.digest == job.digest
-        return done and results.has(job.output)
+        if event is None or event.status != "done" or event.digest != job.digest:
+            return False
+        return results.has(event.output)
 
     return [job for job in jobs if not is_done(job)]
 

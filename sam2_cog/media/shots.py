@@ -1,4 +1,5 @@
-"""Several videos in a zip or a folder as one clip of shots: one after the other, each with its own size and times.
+"""Several videos, or a zip or a folder of them, as one clip of shots: one after the other, each with its own size and
+times.
 
 Those of a zip are copied into a temporary folder first, because ffmpeg reads files; their names there are their own.
 """
@@ -7,17 +8,20 @@ import re
 import zipfile
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 from sam2_cog import limits
+from sam2_cog.errors import UnreadableVideo
 from sam2_cog.held import HeldFolder
 from sam2_cog.media.frame_archive import (
     IMAGE_CONTAINERS,
+    HoldsVideos,
     PackedFile,
+    UnlikeImages,
     decoding,
     is_video,
     natural_key,
@@ -32,10 +36,17 @@ _LONGEST_NAME = 100
 
 @dataclass(frozen=True)
 class Shots:
-    """Videos in the natural order of their names. Frames are numbered through; a frame has its own shot's size."""
+    """Videos in their order. Frames are numbered through; a frame has its own shot's size."""
 
     path: Path
+    """The zip or the folder; of single files the first."""
     videos: tuple[VideoInfo, ...]
+
+    @property
+    def name(self) -> str:
+        """What to call them in a sentence."""
+        further = len(self.videos) - 1 if self.path == self.videos[0].path else 0
+        return f"{self.path.name} with {further} more" if further else self.path.name
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
@@ -69,20 +80,25 @@ class Shots:
 
 
 @contextmanager
-def opened_shots(path: Path) -> Iterator[Shots]:
-    """The videos of a zip or a folder, probed; what was copied out of a zip is gone afterwards.
+def opened_shots(path: Path, *further: Path) -> Iterator[Shots]:
+    """The videos of a zip or a folder in the natural order of their names, or single files in the order given; probed.
+
+    What was copied out of a zip is gone afterwards.
 
     Raises:
         UnreadableVideo: one of them cannot be read, or there is more of them than is allowed.
     """
     with HeldFolder() as folder:
-        files = _in_folder(path) if path.is_dir() else _unpacked(path, folder)
-        videos = tuple(_probed(path, file) for file in files)
+        if further:
+            videos = _single_files(path, *further)
+        else:
+            files = _in_folder(path) if path.is_dir() else _unpacked(path, folder)
+            videos = tuple(_probed(path, file) for file in files)
         shots = Shots(path.absolute(), videos)
         seconds = sum(info.duration_seconds for info in videos)
         pixels = shots.largest.width * shots.largest.height
         if excess := excess_of_clip(shots.frame_count, pixels, seconds):
-            raise unreadable(path, f"has {excess}")
+            raise unreadable(Path(shots.name), f"has {excess}")
         yield shots
 
 
@@ -91,6 +107,21 @@ def _probed(path: Path, file: Path) -> VideoInfo:
     if info.container in IMAGE_CONTAINERS:
         raise unreadable(path, f"holds {file.name}, which is no video in spite of its name")
     return info
+
+
+def _single_files(*paths: Path) -> tuple[VideoInfo, ...]:
+    if excess := limits.SHOTS.excess(len(paths)):
+        raise UnreadableVideo(f"video: there are {excess}")
+    return tuple(_single_file(path) for path in paths)
+
+
+def _single_file(path: Path) -> VideoInfo:
+    with suppress(UnlikeImages, HoldsVideos):
+        info = probe(path, certain=True)  # as in `_probed`
+        if info.container not in IMAGE_CONTAINERS:
+            return info
+    needed = "each of several paths is a shot, a video; frames are one path, their folder or a .zip of them"
+    raise unreadable(path, f"is no video, but {needed}")
 
 
 def _in_folder(path: Path) -> list[Path]:

@@ -9,12 +9,20 @@ from sam2_cog.errors import InvalidRequest
 from sam2_cog.media.video import VideoInfo
 from sam2_cog.outputs import REPORTS, STANDARD_OUTPUT, suffix_of, suffix_of_picture
 from sam2_cog.outputs.archive import EXACT
+from sam2_cog.outputs.shots import ShotsOutput
 from sam2_cog.prompts import ObjectPrompts
 from sam2_cog.request import FILES, LONGEST_NAME, LONGEST_PATH, Request, can_be_a_name
 
 
-def check_output(request: Request, path: Path) -> None:
-    """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`."""
+def check_output(request: Request, path: Path, further: Sequence[Path] = ()) -> None:
+    """Raise InvalidRequest, naming the reason, if what is asked for cannot or must not be written to `path`.
+
+    further: videos that follow the request's own as further shots.
+    """
+    if further:
+        check_zip_of_shots(path)
+        _check_place("output", request, path, further)
+        return
     if path == STANDARD_OUTPUT:
         if request.output_format != "jsonl":
             reason = f"output_format must be jsonl for that, not {request.output_format}"
@@ -29,6 +37,12 @@ def check_output(request: Request, path: Path) -> None:
 def _may_be_shots(request: Request, path: Path) -> bool:
     """Whether what is asked for may be a zip of the results of several shots, as far as names tell."""
     return path.suffix.lower() == ".zip" and (request.video.suffix.lower() == ".zip" or request.video.is_dir())
+
+
+def check_zip_of_shots(path: Path) -> None:
+    """Raise InvalidRequest if the results of several shots cannot be written to `path`."""
+    if path.suffix.lower() != ShotsOutput.suffix:
+        raise InvalidRequest(f"output: {path.name[:80]!r} does not end in .zip, which several shots need")
 
 
 def _wrong_suffix(request: Request, path: Path) -> InvalidRequest:
@@ -76,7 +90,7 @@ def check_report(request: Request, output: Path, path: Path) -> None:
     _check_place("report", request, path)
 
 
-def _check_place(what: str, request: Request, path: Path) -> None:
+def _check_place(what: str, request: Request, path: Path, further: Sequence[Path] = ()) -> None:
     """Raise InvalidRequest if no file can be made there, or it would take the place of an input."""
     name, folder = path.name, path.absolute().parent
     if not can_be_a_name(path):
@@ -89,8 +103,8 @@ def _check_place(what: str, request: Request, path: Path) -> None:
         raise InvalidRequest(f"{what}: the folder {str(path.parent)!r} does not exist")
     if path.is_dir():
         raise InvalidRequest(f"{what}: {name!r} is a folder, but it must be a file")
-    for given in FILES:
-        source: Path | None = getattr(request, given)
+    sources = [(given, getattr(request, given)) for given in FILES] + [("video", video) for video in further]
+    for given, source in sources:
         if source and path.exists() and source.exists() and path.samefile(source):
             raise InvalidRequest(f"{what}: {name!r} is the {given} itself, it must be another file")
     try:

@@ -20,7 +20,7 @@ def objects_of_shots(request: Request, shots: Shots) -> tuple[ObjectPrompts, ...
     """What a request asks for; its frames are numbered through, or `shot:frame`, both from 0. Raises InvalidRequest."""
     sizes = {(info.width, info.height) for info in shots.videos}
     if request.masks and len(sizes) > 1:
-        raise InvalidRequest(f"masks: the shots of {shots.path.name} differ in size, they take clicks and boxes alone")
+        raise InvalidRequest(f"masks: the shots of {shots.name} differ in size, they take clicks and boxes alone")
     numbered = replace(
         request,
         click_frames=numbered_through("click_frames", request.click_frames, shots),

@@ -22,7 +22,7 @@ from sam2_cog.fleet.status import Event, Status, left_to_do
 from sam2_cog.fleet.storage import Results
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
-from tests.clips import encode_image, numbered_frames, write_clip
+from tests.clips import encode_image, numbered_frames, write_clip, write_zip
 from tests.label_studio.file_server import file_server
 
 Rows = list[dict[str, Any]]
@@ -68,10 +68,50 @@ def test_the_results_are_those_of_single_runs_byte_for_byte(
     assert (tmp_path / "out/clip.zip").read_bytes() == alone.read_bytes()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "clip.zip",
-        "image_0.zip",
-        "image_1.zip",
+        "image_0.png",
+        "image_1.png",
         "status.jsonl",
     ]
+
+
+def test_a_row_gives_the_kind_of_file_that_its_input_gives(
+    run: Run, rows: Rows, tmp_path: Path, demo_model: LoadedModel
+) -> None:
+    """Byte for byte as a single run, and done once: a photo, several objects' masks, shots, images of several sizes."""
+    clip, image = ((tmp_path / name).read_bytes() for name in ("clip.mp4", "image_0.png"))
+    write_zip(tmp_path / "shots.zip", [("1.mp4", clip), ("2.mp4", clip)])
+    write_zip(tmp_path / "photos.zip", [("a.png", image), ("b.png", encode_image(numbered_frames(1, 32, 24)[0]))])
+    two = {"mask_type": "binary", "click_coordinates": "[30,20],[50,40]"}
+    given = {
+        "photo.jpg": {"video": "image_0.png", "output_format": "jpg"},
+        "mask.png": {"video": "image_0.png", "output_format": "webp", "mask_type": "binary"},
+        "masks.zip": {"video": "image_0.png", "output_format": "png"} | two,
+        "shots.zip": {"video": "shots.zip"},
+        "photos.zip": {"video": "photos.zip", "output_format": "png"},
+    }
+    of_id: dict[str, dict[str, Any]] = {
+        name: {"id": name.partition(".")[0], "click_coordinates": "[30,20]"} | row for name, row in given.items()
+    }
+    events = run(list(of_id.values()))
+    assert [(event.status, event.output, event.error) for event in events] == [("done", name, "") for name in given]
+    assert not run(list(of_id.values()))
+    for name, row in of_id.items():
+        request = Request(tmp_path / row.pop("video"), **{key: row[key] for key in row if key != "id"})
+        (tmp_path / "alone").mkdir(exist_ok=True)
+        segment_video(request, demo_model, tmp_path / "alone" / name)
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
+    (tmp_path / "out/photo.jpg").unlink()
+    assert [event.id for event in run([of_id["mask.png"] | {"video": "image_0.png"}])] == []
+    assert [event.output for event in run([of_id["photo.jpg"] | {"video": "image_0.png"}])] == ["photo.jpg"]
+
+
+def test_a_result_never_takes_the_place_of_its_own_video(run: Run, rows: Rows, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "clip.mp4").rename(tmp_path / "out/clip.mp4")
+    before = (tmp_path / "out/clip.mp4").read_bytes()
+    (event,) = run([rows[1] | {"video": "out/clip.mp4"}])
+    assert event.error == "output: 'clip.mp4' is the video itself, it must be another file"
+    assert (tmp_path / "out/clip.mp4").read_bytes() == before
 
 
 def test_a_bad_row_fails_with_its_sentence_and_the_others_are_done(run: Run, rows: Rows, tmp_path: Path) -> None:

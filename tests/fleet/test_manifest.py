@@ -47,9 +47,9 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_every_row_is_a_request(tmp_path: Path, suffix: str) -> None:
     first, second, third = read_manifest(write(tmp_path / f"jobs{suffix}", ROWS))
-    assert (first.name, first.sources, first.output) == ("first", {"video": str(tmp_path / "a.mp4")}, "first.mp4")
+    assert (first.name, first.sources, first.stem) == ("first", {"video": str(tmp_path / "a.mp4")}, "first")
     assert (first.request.output_quality, first.request.video_fps) == (50, 12.5)
-    assert (second.output, second.sources["video"]) == ("second.zip", str(tmp_path / "deep/b.mp4"))
+    assert (second.stem, second.sources["video"]) == ("second", str(tmp_path / "deep/b.mp4"))
     assert second.request.click_coordinates == "[3,4],[5,6]" and second.request.output_quality == 80
     assert third.request.separate_objects is True and second.request.separate_objects is False
 
@@ -88,8 +88,8 @@ def test_lists_of_json_are_taken_as_the_text_that_they_are(tmp_path: Path) -> No
 
 def test_names_that_a_file_system_takes_for_the_same_get_files_of_their_own(tmp_path: Path) -> None:
     rows = [{"id": name, "video": "a.mp4", "click_coordinates": "[1,2]"} for name in ("Dog", "dog", "../dog", "a/b")]
-    outputs = [job.output for job in read_manifest(write(tmp_path / "jobs.jsonl", rows))]
-    assert len({output.casefold() for output in outputs}) == 4 and not any("/" in output for output in outputs)
+    stems = [job.stem for job in read_manifest(write(tmp_path / "jobs.jsonl", rows))]
+    assert len({stem.casefold() for stem in stems}) == 4 and not any("/" in stem for stem in stems)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,61 @@ def test_the_result_is_a_zip_and_has_no_report(shots: Path, demo_model: LoadedMo
 
     assert segment_video(Request(shots, **CLICKS), demo_model, place, lambda *_: None).path.name == "result.zip"
     assert asked == [".zip"]
+
+
+def test_several_paths_are_shots_in_the_order_given(
+    run: Run, shots: Path, demo_model: LoadedModel, tmp_path: Path
+) -> None:
+    """The same as a zip of them whose names are in that order; nothing is copied."""
+    expected = run(output_format="png", mask_type="binary", click_frames="1:0,0:3", click_coordinates="[80,22],[56,96]")
+    with zipfile.ZipFile(shots) as archive:
+        paths = [Path(archive.extract(name, tmp_path)) for name in ("takes/1.mp4", "takes/2.mp4")]
+    request = Request(paths[0], "[80,22],[56,96]", click_frames="1:0,0:3", click_object_ids="red,blue")
+    request = replace(request, output_format="png", mask_type="binary")
+
+    def of(path: Path, *order: Path) -> Path:
+        first, *further = order
+        return segment_video(replace(request, video=first), demo_model, path, lambda *_: None, further=further).path
+
+    assert of(tmp_path / "given.zip", *paths).read_bytes() == expected.path.read_bytes()
+    turned_round = of(tmp_path / "turned.zip", *reversed([*paths, paths[1]]))
+    assert list(masks_in(turned_round)) == ["2.zip", "2_2.zip", "1.zip"]
+
+
+def test_paths_that_are_no_shots_are_refused(shots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, photo = write_clip(tmp_path / "clip.mp4", numbered_frames(3)), tmp_path / "photo.jpg"
+    Image.fromarray(numbered_frames(1)[0]).save(photo)
+
+    def refusal(*further: Path, output: str = "result.zip", **given: Any) -> str:
+        request = Request(clip, "[1,1]", **given.pop("inputs", {}))
+        with pytest.raises((UnreadableVideo, InvalidRequest)) as refused:
+            segment_video(request, lambda: pytest.fail("loaded"), tmp_path / output, further=further, **given)
+        return str(refused.value)
+
+    needed = "but each of several paths is a shot, a video; frames are one path, their folder or a .zip of them"
+    for path in (photo, shots, frame_zip(tmp_path / "frames.zip", numbered_frames(2)), shots.parent):
+        assert refusal(path) == f"video: {path.name} is no video, {needed}"
+    assert refusal(tmp_path / "none.mp4") == "video: none.mp4 does not exist"
+    assert refusal(clip, output="a.mp4") == "output: 'a.mp4' does not end in .zip, which several shots need"
+    assert refusal(clip, output="-") == "output: '-' does not end in .zip, which several shots need"
+    own = tmp_path / "own.zip"
+    own.write_bytes(clip.read_bytes())
+    assert refusal(own, output="own.zip") == "output: 'own.zip' is the video itself, it must be another file"
+    assert (
+        refusal(clip, inputs={"end_frame": 1})
+        == "end_frame: 1 is of a part of one clip, but 2 videos are several shots"
+    )
+    several = "there is none beside several results, and 2 videos are several shots"
+    assert refusal(clip, checkpoint=1.0) == f"checkpoint: {several}"
+    assert refusal(clip, report=tmp_path / "a.csv") == f"report: {several}"
+    small = write_clip(tmp_path / "small.mp4", numbered_frames(2, 32, 24))
+    found = "the shots of clip.mp4 with 1 more differ in size, they take clicks and boxes alone"
+    assert refusal(small, inputs={"masks": photo}) == f"masks: {found}"
+    monkeypatch.setenv("SAM2_MAX_FRAMES", "5")
+    expected = "video: clip.mp4 with 1 more has 6 frames, but at most 5 are allowed (SAM2_MAX_FRAMES)"
+    assert refusal(clip) == expected
+    monkeypatch.setenv("SAM2_MAX_SHOTS", "2")
+    assert refusal(clip, clip) == "video: there are 3 videos, but at most 2 are allowed (SAM2_MAX_SHOTS)"
 
 
 def test_bad_zips_are_refused_and_leave_nothing(shots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
