@@ -31,6 +31,18 @@ def test_exit_codes_say_whether_all_is_done(manifest: Path, tmp_path: Path, caps
     assert "done 0, failed 0, done before 2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("place", "reason"), [("file", "File exists"), ("file/out", "Not a directory"), ("/proc/out", "")]
+)
+def test_a_folder_that_cannot_be_is_said_in_a_sentence(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, reason: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["batch", str(manifest), "--output", str(tmp_path / place), "--model", "demo"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"sam2-cog: output: nothing can be written to the folder '{tmp_path / place}': {reason}")
+
+
 def test_another_model_gives_other_results(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was tried with `demo` is not taken for done when a real model is asked for."""
     out = tmp_path / "out"
