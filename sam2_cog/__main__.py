@@ -121,16 +121,16 @@ def _local_path(name: str, text: str) -> Path:
 
     Raises InvalidRequest for the address of anything else.
     """
+    from sam2_cog.request import FILES
+
     scheme, separator, rest = text.partition("://")
     if separator and scheme.lower() == "file":
         from urllib.parse import unquote
 
         return Path(unquote(rest.removeprefix("localhost")))
     if (separator and scheme.isalnum()) or text.startswith("data:"):
-        raise InvalidRequest(
-            f"{name}: {text[:80]!r} is an address, but the command line takes files; "
-            "fetch it first, for example with 'curl -LO ADDRESS'"
-        )
+        way = "fetch it first, for example with 'curl -LO ADDRESS'" if name in FILES else "copy the result there"
+        raise InvalidRequest(f"{name}: {text[:80]!r} is an address, but the command line takes files; {way}")
     return Path(os.path.expanduser(text))
 
 

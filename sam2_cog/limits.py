@@ -92,6 +92,12 @@ SECONDS = Limit("SAM2_MAX_SECONDS", 24 * 3600, "seconds", "seconds that a whole 
 STALL_SECONDS = Limit("SAM2_MAX_STALL_SECONDS", 120, "seconds", "seconds that ffmpeg may take for its next bytes")
 FFMPEG_BYTES = Limit("SAM2_MAX_FFMPEG_BYTES", 1 << 34, "bytes", "address space of each ffmpeg process")
 UPLOAD_BYTES = Limit("SAM2_MAX_UPLOAD_BYTES", 1 << 33, "bytes", "bytes of a clip that is uploaded to the page")
+PROMPT_FILE_BYTES = Limit(
+    "SAM2_MAX_PROMPT_FILE_BYTES",
+    1 << 30,
+    "bytes",
+    "bytes of masks and boxes in files that the page keeps for a clip",
+)
 IDLE_SECONDS = Limit("SAM2_MAX_IDLE_SECONDS", 1800, "seconds", "seconds that a clip stays open which nobody uses")
 FETCHED_BYTES = Limit(
     "SAM2_MAX_FETCHED_BYTES", 1 << 34, "bytes", "bytes of the videos that Label Studio's backend keeps"

@@ -37,6 +37,7 @@ from sam2_cog.pipeline import Result, output_spec, segment_video, write_result
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
 from sam2_cog.reading.box_files import read_boxes
+from sam2_cog.reading.entry import Entry
 from sam2_cog.reading.mask_files import read_masks
 from sam2_cog.request import Request
 from sam2_cog.runs.objects import objects_of
@@ -71,6 +72,7 @@ class Session:
         room = shutil.disk_usage(tempfile.gettempdir()).free // 2
         self._tracker = IncrementalTracker(self._model, self._clip, min(JOURNAL_BYTES.value, room))
         self._tracks: Tracks | None = None
+        self._files: tuple[object, tuple[Entry, ...]] = (None, ())
         self._features: OrderedDict[int, Features] = OrderedDict()
         self._features_lock = Lock()
 
@@ -104,13 +106,6 @@ class Session:
         click_candidates: str = "0",
     ) -> tuple[ObjectPrompts, ...]:
         """The prompts of a request as objects in this clip; InvalidRequest with the request's own sentence."""
-        size: dict[str, Any] = {
-            "width": self.info.width,
-            "height": self.info.height,
-            "frame_count": self.info.frame_count,
-        }
-        from_masks = read_masks(Path(masks), mask_frames, **size) if masks else ()
-        from_boxes = read_boxes(Path(boxes), **size) if boxes else ()
         return parse_prompts(
             click_coordinates,
             click_labels,
@@ -118,10 +113,30 @@ class Session:
             click_object_ids,
             click_corrections,
             click_candidates,
-            **size,
+            **self._size,
             propagation=propagation,
-            from_files=[*from_masks, *from_boxes],
+            from_files=self.read_files(masks, mask_frames, boxes),
         )
+
+    def read_files(
+        self, masks: Path | str | None = None, mask_frames: str = "", boxes: Path | str | None = None
+    ) -> tuple[Entry, ...]:
+        """What files of masks and boxes say of this clip, in the inputs of `parse`; InvalidRequest as there.
+
+        It is kept until others are asked for: a thousand masks are not unpacked again for every click.
+        """
+        asked = (_state_of(masks), mask_frames, _state_of(boxes))
+        known, entries = self._files
+        if asked != known:
+            from_masks = read_masks(Path(masks), mask_frames, **self._size) if masks else ()
+            from_boxes = read_boxes(Path(boxes), **self._size) if boxes else ()
+            entries = (*from_masks, *from_boxes)
+            self._files = asked, entries
+        return entries
+
+    @property
+    def _size(self) -> dict[str, Any]:
+        return {"width": self.info.width, "height": self.info.height, "frame_count": self.info.frame_count}
 
     def picture(self, frame: int) -> np.ndarray:
         """The (H, W, 3) uint8 RGB picture of a frame, read-only; the next frames and the last few come quickly."""
@@ -287,6 +302,15 @@ class _FileClip:
 
     def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
         return read_frames(self.info, start, stop)
+
+
+def _state_of(path: Path | str | None) -> object:
+    """Another value whenever the file may hold something else."""
+    try:
+        found = Path(path).stat() if path else None
+    except OSError:  # whoever reads it says why
+        found = None
+    return (path, found.st_mtime_ns, found.st_size) if found else path
 
 
 def _check_objects(objects: Sequence[ObjectPrompts], info: VideoInfo) -> None:

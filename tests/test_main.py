@@ -279,10 +279,11 @@ def test_a_home_folder_and_a_file_address_are_paths(
 def test_an_address_is_refused_with_the_way_out(
     small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str
 ) -> None:
-    rest = f"{address!r} is an address, but the command line takes files; "
-    rest += "fetch it first, for example with 'curl -LO ADDRESS'"
+    shown = f"{address!r} is an address, but the command line takes files; "
+    rest = f"{shown}fetch it first, for example with 'curl -LO ADDRESS'"
     assert refusal(capsys, "segment", address, *CLICK, "--output", tmp_path / "out.mp4") == f"video: {rest}"
-    assert refusal(capsys, "segment", small_clip, *CLICK, "--output", address) == f"output: {rest}"
+    there = f"output: {shown}copy the result there"
+    assert refusal(capsys, "segment", small_clip, *CLICK, "--output", address) == there
     given = ("--masks", address, "--output", tmp_path / "out.mp4")
     assert refusal(capsys, "segment", small_clip, *given) == f"masks: {rest}"
 

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import sam2_cog
+from sam2_cog import session as session_module
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
@@ -24,6 +25,8 @@ from sam2_cog.media.video import read_frames
 from sam2_cog.outputs import OUTPUTS
 from sam2_cog.pipeline import segment_video
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
+from sam2_cog.reading.box_files import read_boxes
+from sam2_cog.reading.entry import Entry
 from sam2_cog.request import Request
 from sam2_cog.session import FEATURES_KEPT, Session, _FileClip
 from tests.clips import children, frame_number, frame_zip, numbered_frames, write_clip
@@ -260,6 +263,30 @@ def thing(frame: int | None = None, x: float = 1.0, candidate: int = 0) -> Objec
 def wrongly_masked() -> ObjectPrompts:
     mask = ObjectMask.of(np.eye(6, 9, dtype=bool))
     return ObjectPrompts("thing", 0, (FramePrompt(0, (), (), None, mask),), ())
+
+
+def test_a_file_is_read_once_until_it_is_another(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(name: str) -> None:
+        boxes.write_text(f"0,{name},1,2,30,40\n")
+
+    def counted(path: Path, **size: int) -> tuple[Entry, ...]:
+        read.append(path)
+        return read_boxes(path, **size)
+
+    read: list[Path] = []
+    monkeypatch.setattr(session_module, "read_boxes", counted)
+    boxes = tmp_path / "b.csv"
+    write("dog")
+    assert [one.name for _ in range(3) for one in session.parse("", boxes=boxes)] == ["dog"] * 3
+    assert read == [boxes]
+    write("horse")
+    assert [one.name for one in session.read_files(boxes=boxes)] == ["horse"]
+    assert session.read_files() == () and len(read) == 2
+    boxes.unlink()
+    with pytest.raises(InvalidRequest, match=r"^boxes: b\.csv does not exist$"):
+        session.parse("", boxes=boxes)
 
 
 def test_masks_from_a_file_are_followed_as_in_a_fresh_run(session: Session, tmp_path: Path) -> None:

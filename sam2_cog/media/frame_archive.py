@@ -279,7 +279,7 @@ def _numbered(path: Path, container: str, files: list[PackedFile]) -> list[Packe
     """The frames, in the order of the numbers in their names."""
     frames = [file for file in files if is_visible(file.name) and kind_by_name(file.name)]
     if not frames:
-        refusal = unreadable(path, f"is a {container} without a JPEG, PNG, WebP, BMP or TIFF image")
+        refusal = unreadable(path, f"is a {container} without a video or a JPEG, PNG, WebP, BMP, TIFF or AVIF image")
         raise HoldsVideos(str(refusal)) if any(map(is_video, files)) else refusal
     if excess := limits.FRAMES.excess(len(frames)):
         raise unreadable(path, f"has {excess}")

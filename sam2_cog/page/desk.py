@@ -24,6 +24,7 @@ from sam2_cog.media.video import VideoInfo, probe, read_frames
 from sam2_cog.outputs.destination import is_one_picture
 from sam2_cog.page.open_clip import OpenClip
 from sam2_cog.page.pictures import jpeg
+from sam2_cog.page.prompt_files import PromptFiles
 from sam2_cog.session import Session
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class _Source:
     """The first frame as JPEG, and what is known of the clip, before its frames are counted."""
     clip: OpenClip | None = None
     inputs: Json = field(default_factory=dict)
+    files: PromptFiles = field(default_factory=PromptFiles)
 
 
 class Desk:
@@ -72,7 +74,7 @@ class Desk:
 
     def new_file(self, name: str) -> Path:
         """Where an upload of this name may be written."""
-        kept = re.sub(r"[^\w.\- ]", "_", Path(name).name)[-LONGEST_NAME:].lstrip(". ") or "clip"
+        kept = re.sub(r"[\x00-\x1f\x7f\\]", "_", Path(name).name)[-LONGEST_NAME:].lstrip(". ") or "clip"
         return Path(tempfile.mkdtemp(dir=self._folder)) / kept
 
     def open(self, path: Path, shown: str | None = None) -> None:
@@ -80,10 +82,20 @@ class Desk:
         with self._lock:
             if self._source is not None:
                 self._close_clip(self._source)
+                self._source.files.remove()
                 if self._folder in self._source.path.parents:
                     shutil.rmtree(self._source.path.parent, ignore_errors=True)
             self._source = _Source(path, shown or path.name)
             self._begin(self._source)
+
+    def keep(self, identity: object, path: Path) -> str:
+        """Take up an uploaded file of masks or boxes for the clip that is meant; returns what requests call it."""
+        with self._lock:
+            try:
+                return self._meant(identity).files.add(path)
+            except HTTPException:
+                shutil.rmtree(path.parent, ignore_errors=True)
+                raise
 
     def facts(self) -> Json:
         """What is known of the clip; `frames` is null until they are counted. A clip that was idle is opened again."""
@@ -181,7 +193,7 @@ class Desk:
             elif source is not self._source or source.state != "opening":
                 session.close()  # another clip was opened meanwhile
             else:
-                source.info, source.clip = session.info, OpenClip(session, source.inputs)
+                source.info, source.clip = session.info, OpenClip(session, source.inputs, source.files)
                 source.state = "ready"
 
     def _peek(self, source: _Source) -> None:

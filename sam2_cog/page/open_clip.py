@@ -18,6 +18,7 @@ from sam2_cog.masks import FrameMasks
 from sam2_cog.outputs.destination import suffix_for
 from sam2_cog.page import wire
 from sam2_cog.page.pictures import Pictures
+from sam2_cog.page.prompt_files import PromptFiles, called
 from sam2_cog.prompts import ObjectPrompts
 from sam2_cog.request import Request
 from sam2_cog.session import Session
@@ -36,12 +37,13 @@ class _Stopped(Exception):
 class OpenClip:
     """A session as the page uses it. One thing at a time tracks or writes; everything else is answered meanwhile."""
 
-    def __init__(self, session: Session, inputs: Json) -> None:
-        """inputs: what was asked last of this clip, when it was open before."""
+    def __init__(self, session: Session, inputs: Json, files: PromptFiles) -> None:
+        """inputs: what was asked last of this clip, when it was open before. files: those that requests may name."""
         self.info = session.info
         self.inputs = inputs
         """What was asked last, so that a page that is loaded anew shows it again."""
         self._session = session
+        self._files = files
         self._pictures = Pictures(session.picture)
         self._working, self._stop = Lock(), Event()
         self._looking = Lock()
@@ -73,9 +75,11 @@ class OpenClip:
         return self._pictures.jpeg(frame), float(self.info.frame_times[frame])
 
     def read(self, inputs: Json) -> Json:
-        """The clicks that the strings hold, one entry each."""
-        _, objects = self._parsed(inputs)
-        return {"entries": wire.entries_json(objects)}
+        """What the strings and the files hold, an entry for each click, box and mask, and what the files are called."""
+        request, objects = self._parsed(inputs)
+        given = self._session.read_files(request.masks, request.mask_frames, request.boxes)
+        files = {name: called(path) for name in wire.PROMPT_FILES if (path := getattr(request, name))}
+        return {"entries": wire.entries_json(objects, given), "files": files | {"mask_frames": request.mask_frames}}
 
     def preview(self, inputs: Json, frame: int) -> Json:
         """The masks of a frame as its clicks would have them, and from which frame on each object is out of date.
@@ -212,7 +216,7 @@ class OpenClip:
         return steps
 
     def _parsed(self, inputs: Json) -> tuple[Request, Objects]:
-        request = Request(**_known(inputs) | {"video": self.info.path})
+        request = Request(**self._files.found(_known(inputs)) | {"video": self.info.path})
         objects = self._session.parse(
             request.click_coordinates,
             request.click_labels,
@@ -220,7 +224,10 @@ class OpenClip:
             request.click_object_ids,
             request.click_corrections,
             request.propagation,
-            click_candidates=request.click_candidates,
+            request.masks,
+            request.mask_frames,
+            request.boxes,
+            request.click_candidates,
         )
         self.inputs = inputs
         return request, objects
@@ -233,8 +240,6 @@ def _known(inputs: Any) -> Json:
     for name in inputs:
         if name not in Request.__dataclass_fields__:
             raise InvalidRequest(f"inputs: there is none named {quoted(name)}")
-        if name in wire.NOT_HERE:
-            raise InvalidRequest(f"{name}: the page takes clicks alone, on the clip that is open; use the command line")
-    if "click_coordinates" not in inputs:
-        raise InvalidRequest("click_coordinates: there is no click yet")
+        if name == "video":
+            raise InvalidRequest("video: requests of the page are for the clip that is open, and name none")
     return inputs

@@ -20,7 +20,7 @@ from sam2_cog.http_base.answers import Json, json_route, read_json, stream
 from sam2_cog.http_base.application import application, owning
 from sam2_cog.http_base.guard import TOKEN_COOKIE
 from sam2_cog.page.desk import Desk
-from sam2_cog.page.wire import facts_json
+from sam2_cog.page.wire import PROMPT_FILES, facts_json
 
 logger = logging.getLogger(__name__)
 
@@ -101,9 +101,18 @@ def _work(desk: Desk) -> list[BaseRoute]:
     async def upload(request: Request) -> Response:
         name = request.query_params.get("name", "")
         path = await run_in_threadpool(desk.new_file, name)
-        await _receive(request, path)
+        await _receive(request, path, "video", limits.UPLOAD_BYTES)
         await run_in_threadpool(desk.open, path)
         return _json({})
+
+    async def prompts(request: Request) -> Response:
+        clip, name = (request.query_params.get(key, "") for key in ("clip", "input"))
+        if name not in PROMPT_FILES:
+            raise HTTPException(404, f"input: it must be one of {', '.join(PROMPT_FILES)}")
+        await run_in_threadpool(desk.clip, clip)
+        path = await run_in_threadpool(desk.new_file, request.query_params.get("name", ""))
+        await _receive(request, path, name, limits.PROMPT_FILE_BYTES)
+        return _json({"file": await run_in_threadpool(desk.keep, clip, path)})
 
     def result(request: Request) -> Response:
         path = desk.result(request.path_params["name"])
@@ -113,19 +122,20 @@ def _work(desk: Desk) -> list[BaseRoute]:
         Route("/api/track", track, methods=["POST"]),
         Route("/api/write", write, methods=["POST"]),
         Route("/api/upload", upload, methods=["PUT"]),
+        Route("/api/prompts", prompts, methods=["PUT"]),
         Route("/api/result/{name}", result),
     ]
 
 
-async def _receive(request: Request, path: Path) -> None:
-    """Write a body of at most UPLOAD_BYTES to a file, of which nothing is left if it breaks off."""
+async def _receive(request: Request, path: Path, what: str, limit: limits.Limit) -> None:
+    """Write a body of bytes within a limit to a file, of which nothing is left if it breaks off. what: its input."""
     size = 0
     try:
         with path.open("wb") as file:
             async for chunk in request.stream():
                 size += len(chunk)
-                if excess := limits.UPLOAD_BYTES.excess(size):
-                    raise HTTPException(413, f"video: {path.name} has {excess}")
+                if excess := limit.excess(size):
+                    raise HTTPException(413, f"{what}: {path.name} has {excess}")
                 await run_in_threadpool(file.write, chunk)
     except BaseException:
         path.unlink(missing_ok=True)

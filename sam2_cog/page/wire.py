@@ -14,6 +14,7 @@ from sam2_cog.outputs import suffix_of, suffix_of_picture
 from sam2_cog.outputs.archive import EXACT
 from sam2_cog.painting.render import FILL_OPACITY, object_colour
 from sam2_cog.prompts import ObjectPrompts
+from sam2_cog.reading.entry import Entry
 from sam2_cog.request import FILES, Request, option
 
 COLOURS = 72
@@ -25,8 +26,8 @@ KINDS = ("highlighted", EXACT[0])
 """A painted mask type, and an exact one."""
 
 CLICKS = tuple(item.name for item in fields(Request) if item.name.startswith("click_"))
-NOT_HERE = (*FILES, "mask_frames")
-"""Inputs that name files, and what belongs to them: the page works with clicks, on the one clip that is open."""
+PROMPT_FILES = tuple(name for name in FILES if name != "video")
+"""The inputs whose files are uploaded beside the clip."""
 
 
 def facts_json(model: str) -> Json:
@@ -36,7 +37,7 @@ def facts_json(model: str) -> Json:
     where one picture is enough, painted or, for the mask types that are `exact`, of one object.
     """
     formats = option("output_format").choices
-    others = [item for item in fields(Request) if item.name not in (*CLICKS, *NOT_HERE)]
+    others = [item for item in fields(Request) if item.name not in (*CLICKS, *FILES, "mask_frames")]
     return {
         "model": model,
         "colours": ["#{:02x}{:02x}{:02x}".format(*object_colour(index)) for index in range(COLOURS)],
@@ -55,15 +56,23 @@ def _asked(output_format: str, **inputs: Any) -> Request:
     return Request(Path("clip"), "[0,0]", output_format=output_format, **inputs)
 
 
-def entries_json(objects: Iterable[ObjectPrompts]) -> list[Json]:
-    """Every click and box by itself, in the order of `format_prompts`."""
+def entries_json(objects: Iterable[ObjectPrompts], given: Iterable[Entry] = ()) -> list[Json]:
+    """Every mask, box and click by itself, in the order of `format_prompts`; `input` says what each comes from.
+
+    given: what the files say, among the objects' prompts.
+    """
+    filed = {(entry.name, entry.frame) for entry in given if entry.box}
     entries: list[Json] = []
     for one in objects:
         for prompt, corrects in [(each, False) for each in one.prompts] + [(each, True) for each in one.corrections]:
             clicks = list(zip(prompt.points, prompt.labels, strict=True))
             corrects = corrects and 1 in prompt.labels  # background clicks alone always do, marked or not
-            entry = {"name": one.name, "frame": prompt.frame_index, "corrects": corrects}
-            entries += [{**entry, "at": prompt.box, "label": 1, "candidate": 0}] if prompt.box else []
+            entry = {"name": one.name, "frame": prompt.frame_index, "corrects": corrects, "input": "click_coordinates"}
+            whole = {**entry, "at": None, "label": 1, "candidate": 0}
+            entries += [{**whole, "input": "masks"}] if prompt.mask else []
+            if prompt.box:
+                of_file = (one.name, prompt.frame_index) in filed
+                entries.append({**whole, "at": prompt.box, "input": "boxes" if of_file else "click_coordinates"})
             chosen = [prompt.candidate] + [0] * len(clicks)
             entries += [
                 {**entry, "at": at, "label": label, "candidate": candidate}

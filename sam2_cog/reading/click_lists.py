@@ -22,7 +22,8 @@ POINTS_EXAMPLE = "[391,227],[250,230] for two points or [100,50,300,200] for a b
 NAMES_EXAMPLE = 'red bird,dog or ["red bird","dog"]'
 
 # Bounded, so that no number of a hostile request is slow to convert; what `prompts` prints always fits again.
-_NUMBER = re.compile(r"-?(?:[0-9]{1,20}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})")
+# The exponents are NumPy's, of an array with small and large numbers.
+_NUMBER = re.compile(r"-?(?:[0-9]{1,20}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:e[+-][0-9]{2})?")
 _WHOLE = re.compile(r"(-?[0-9]{1,18})(?:\.0{0,40})?")
 _FLAGS = {"0": 0, "0.": 0, "0.0": 0, "false": 0, "1": 1, "1.": 1, "1.0": 1, "true": 1}
 _CANDIDATES = {f"{number}{ending}": number for number in range(4) for ending in ("", ".", ".0")}

@@ -1,9 +1,10 @@
 """Lists as people write them in a request -> the texts of their values, each as it was typed.
 
-White space is a separator and never glue: between two values stands white space, a comma or a semicolon, or white space
-with one of the two in it. Names may hold spaces, so only commas and new lines separate them. One comma or semicolon may
-end a list. A pair of brackets may enclose it; in brackets the values may be in quotes, as JSON and Python print lists.
-Nothing here knows what the values mean; work and memory are linear in the length of the text.
+White space is a separator and never glue: between two values stands white space, a comma or a semicolon, or white
+space with one of the two in it. Names may hold spaces, so only commas and new lines separate them. One comma or
+semicolon may end a list. A pair of brackets, square ones or a tuple's, may enclose it; in brackets the values may be
+in quotes, as JSON and Python print lists, or in NumPy's names for them, as in `np.float64(0.5)`. Nothing here knows
+what the values mean; work and memory are linear in the length of the text.
 """
 
 import json
@@ -11,6 +12,9 @@ import re
 from itertools import chain, islice
 
 _COMMA = re.compile("[,;]")
+_TUPLE = re.compile(r"\(([^()\[\]]*)\)")
+_NUMPY_SCALAR = re.compile(r"np\.(?:\w{1,16}\((.*)\)|(True|False)_)")
+_NUMPY_NUMBER = re.compile(r"np\.\w{1,16}\(([^()\[\]]*)\)")
 _BETWEEN_ENTRIES = re.compile(r"\](?:\s*[,;]\s*|\s+)\[")
 
 
@@ -32,21 +36,25 @@ def split_values(text: str, most: int) -> list[str]:
 def split_names(text: str, most: int) -> list[str]:
     """`red bird, dog`, `["red bird", "dog"]` -> `red bird`, `dog`; white space inside a name becomes one space.
 
-    In brackets `null` is an empty name, and a name with a bracket in front or without its like must be in quotes. After
-    `most` names comes at most one more, unread: the sign that there are too many. Raises NotAList.
+    In brackets `null` (in Python `None`) is an empty name, and a name with a bracket in front or without its like must
+    be in quotes. After `most` names comes at most one more, unread: the sign that there are too many. Raises NotAList.
     """
     body, bracketed = _body(text, ",")
     pieces = body.split(",", most) if body else []
     names = list(islice(chain.from_iterable(_lines(piece) or [""] for piece in pieces), most + 1))
     if bracketed:
-        return _unquoted(["" if name == "null" else name for name in names], most)
+        return _unquoted(["" if name in ("null", "None") else name for name in names], most)
     return [_in_pairs(name) for name in names[:most]] + names[most:]
 
 
 def bare_entries(text: str) -> str:
-    """`[1,2],[3,4]` or `[[1,2],[3,4]]` -> `[1,2],[3,4]`; an empty text for an empty list. Raises NotAList."""
-    body = _without_end(text.strip(), ",;")
-    if body.startswith("[") and body.endswith("]") and body[1:].lstrip()[:1] in ("[", "]"):
+    """`[1,2],[3,4]`, `[[1,2],[3,4]]` or `[(1,2),(3,4)]` -> `[1,2],[3,4]`; an empty text for an empty list.
+
+    Raises NotAList.
+    """
+    squared = _TUPLE.sub(r"[\1]", _NUMPY_NUMBER.sub(r"\1", text))
+    body = _without_end(squared.strip(), ",;")
+    if (body[:1], body[-1:]) in (("[", "]"), ("(", ")")) and body[1:].lstrip()[:1] in ("[", "]"):
         body = _without_end(body[1:-1].strip(), ",;")
     if body and not (len(body) > 1 and body.startswith("[") and body.endswith("]")):
         raise NotAList
@@ -69,6 +77,8 @@ def split_numbers(entry: str) -> tuple[list[str], bool]:
 def _body(text: str, separators: str) -> tuple[str, bool]:
     """The list without its brackets, and whether it had any."""
     body = _without_end(text.strip(), separators)
+    if body.startswith("(") and body.endswith(")") and ")" not in body[1:-1].partition("(")[0]:  # a tuple
+        body = f"[{body[1:-1]}]"
     if not body.startswith("["):
         return body, False
     if not body.endswith("]") or len(body) == 1:
@@ -92,6 +102,8 @@ def _unquoted(values: list[str], most: int) -> list[str]:
 
 
 def _unquote(value: str) -> str:
+    if scalar := _NUMPY_SCALAR.fullmatch(value):
+        value = scalar[1] or scalar[2] or ""
     if value.startswith('"'):
         try:
             return str(json.loads(value))

@@ -68,7 +68,7 @@ def test_the_order_of_ten_and_two(tmp_path: Path) -> None:
 def test_a_folder_is_refused_as_a_zip_is(tmp_path: Path) -> None:
     small = encode_image(FRAMES[0][:40])
     folder = fill(tmp_path / "shot", {})
-    assert refusal(folder) == "is a folder without a JPEG, PNG, WebP, BMP or TIFF image"
+    assert refusal(folder) == "is a folder without a video or a JPEG, PNG, WebP, BMP, TIFF or AVIF image"
     (folder / "0.png").write_bytes(encode_image(FRAMES[0]))
     (folder / "1.png").write_bytes(small)
     assert refusal(folder) == "holds an image of 64x40 (1.png), but its first is 64x48; all must be equal"

@@ -486,7 +486,7 @@ def test_paths_in_a_zip_lead_nowhere(tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
     image = encode_image(FRAMES[0])
-    assert "without a JPEG" in refusal(write_zip(inner / "a.zip", [("../../0.png", image)]))
+    assert "without a video or a JPEG" in refusal(write_zip(inner / "a.zip", [("../../0.png", image)]))
     assert len(images_of(probe(write_zip(inner / "a.zip", [(f"{tmp_path}/0.png", image)])))) == 1
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.zip", "inner"]
 
@@ -494,8 +494,8 @@ def test_paths_in_a_zip_lead_nowhere(tmp_path: Path) -> None:
 def test_bad_zips_are_refused(tmp_path: Path) -> None:
     image, small = encode_image(FRAMES[0]), encode_image(FRAMES[0][:40])
     zips = [
-        ([("a.txt", b"x")], "is a zip without a JPEG, PNG, WebP, BMP or TIFF image"),
-        ([], "is a zip without a JPEG, PNG, WebP, BMP or TIFF image"),
+        ([("a.txt", b"x")], "is a zip without a video or a JPEG, PNG, WebP, BMP, TIFF or AVIF image"),
+        ([], "is a zip without a video or a JPEG, PNG, WebP, BMP, TIFF or AVIF image"),
         ([("0.png", image), ("1.png", small)], "holds an image of 64x40 (1.png), but its first is 64x48"),
         ([("a/0.png", image), ("b/0.png", image)], "in more than one folder"),
         ([("0.png", b"no image")], "holds an image that cannot be decoded (0.png)"),

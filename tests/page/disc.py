@@ -24,6 +24,13 @@ def disc_frames(count: int, width: int = 96, height: int = 64) -> np.ndarray:
     return frames
 
 
+def disc_mask(index: int, width: int = 96, height: int = 64) -> np.ndarray:
+    """(height, width) bool: the pixels of the disc on a frame."""
+    disc = np.zeros((height, width), np.uint8)
+    cv2.circle(disc, disc_centre(index, width, height), height // 5, 1, -1)
+    return disc.astype(bool)
+
+
 def disc_clip(path: Path, count: int = 8, width: int = 96, height: int = 64, **options: Any) -> Path:
     """The clip as a file; options as those of `write_clip`."""
     return write_clip(path, disc_frames(count, width, height), **{**LOSSLESS, **options})

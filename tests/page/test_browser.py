@@ -745,6 +745,8 @@ def test_every_key(user: User) -> None:
     with page.expect_file_chooser():
         press("o")
     with page.expect_file_chooser():
+        press("f")
+    with page.expect_file_chooser():
         press("Control+o")
     with page.expect_download():
         press("Control+s")

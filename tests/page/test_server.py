@@ -230,10 +230,10 @@ def test_a_page_of_a_clip_that_was_open_before_is_told_so(asked: Page) -> None:
         ({"click_coordinates": "[1,1]", "output_quality": "good"}, "output_quality: 'good' is not allowed"),
         ({"click_coordinates": "[1,1]", "mask_type": "red"}, "mask_type: 'red' is not allowed"),
         ({"click_coordinates": 5}, "click_coordinates: 5 is not a text"),
-        ({"mask_type": "binary"}, "click_coordinates: there is no click yet"),
+        ({"mask_type": "binary"}, "click_coordinates: there is no point, but at least one is needed"),
         ({"click_coordinates": "[1,1]", "no": 1}, "inputs: there is none named 'no'"),
-        ({"click_coordinates": "[1,1]", "masks": "/etc/passwd"}, "masks: the page takes clicks alone"),
-        ({"click_coordinates": "[1,1]", "video": "/etc/passwd"}, "video: the page takes clicks alone"),
+        ({"click_coordinates": "[1,1]", "masks": "/etc/passwd"}, "masks: 'passwd' is not here"),
+        ({"click_coordinates": "[1,1]", "video": "/etc/passwd"}, "video: requests of the page are for the clip that"),
     ],
 )
 @pytest.mark.parametrize("path", ["preview", "track", "write", "read"])

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,6 +44,12 @@ def test_one_point_with_every_default() -> None:
         "[1;2];[3;4];",
         "[1,2]\n[3,4]\n",
         "[ [1,2] ; [3,4] ]",
+        str([(1, 2), (3, 4)]),
+        str(((1, 2), (3, 4))),
+        "(1,2), (3,4)",
+        str(np.array([[1, 2], [3, 4]])),
+        repr([[np.float32(1), np.int64(2)], (np.float64(3), np.int8(4))]),
+        "[[1.e+00 2.0e+00]\n [3.0000e+00 4.0e+00]]",
     ],
 )
 def test_ways_to_write_the_same_two_points(text: str) -> None:
@@ -51,6 +58,11 @@ def test_ways_to_write_the_same_two_points(text: str) -> None:
 
 def test_one_point_in_an_outer_pair_of_brackets() -> None:
     assert parse("[[391,227]]") == parse("[391,227]")
+
+
+def test_an_array_of_small_and_large_numbers_as_numpy_prints_it() -> None:
+    text = str(np.array([[0.5, 359.25], [639.5, 0.25]]))
+    assert "e+02" in text and points_of(parse(text)) == [(0.5, 359.25), (639.5, 0.25)]
 
 
 def test_decimals_and_the_last_place_inside_the_frame() -> None:
@@ -65,7 +77,21 @@ def test_no_point_is_refused_with_an_example(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["391,227", "391 227", "[391,227", "391,227]", "(391,227)", "[", "]", "[[1,2],[3,4]", "{}", "cat", "[[]"]
+    "text",
+    [
+        "391,227",
+        "391 227",
+        "[391,227",
+        "391,227]",
+        "((391,227)",
+        "[391,227)",
+        "[",
+        "]",
+        "[[1,2],[3,4]",
+        "{}",
+        "cat",
+        "[[]",
+    ],
 )
 def test_what_is_no_list_is_refused_with_an_example(text: str) -> None:
     message = refusal(text)
@@ -86,7 +112,7 @@ def test_what_is_no_list_is_refused_with_an_example(text: str) -> None:
         ("[1,2],[3,4,]", 2, "[3,4,]"),
         ("[8 0,96]", 1, "[8 0,96]"),
         ("[1,2],[39 1\t22 7,5]", 2, "[39 1\t22 7,5]"),
-        ("[1,2],(3,4)]", 1, "[1,2],(3,4)]"),
+        ("[1,2],(3,4)]", 2, "[3,4]]"),
         ("[1,2],[1e2,4]", 2, "[1e2,4]"),
         ("[nan,4]", 1, "[nan,4]"),
         ("[4,999999999999999999999]", 1, "[4,999999999999999999999]"),
@@ -221,6 +247,7 @@ def test_a_box_smaller_than_a_pixel_is_refused(box: str) -> None:
     "labels",
     [
         *("1,0,0", "1,0", " 1 ,\n0 ", "1,0,", "1,0,0,", "1 0", "1;0;"),
+        *("(1, 0)", "[np.int64(1), np.int64(0)]", "[np.True_, np.False_]"),
         *("[1,0]", "[1 0,]", '["1", "0"]', "['1','0']", "true,false", "[True, False]", "1.0, 0.0", "[1. 0.]"),
     ],
 )
@@ -290,6 +317,11 @@ def test_brackets_and_quotes_that_do_not_match_are_refused(text: str) -> None:
         ("red;dog, cat 1", ["red;dog", "cat 1", "object_3"]),
         ('["dog","cat"]', ["dog", "cat", "object_3"]),
         ('["dog", null, "cat"]', ["dog", "object_2", "cat"]),
+        ("['dog', None, 'cat']", ["dog", "object_2", "cat"]),
+        ("('dog', 'cat')", ["dog", "cat", "object_3"]),
+        ("('dog',)", ["dog", "object_2", "object_3"]),
+        ("[np.str_('dog'), np.str_('cat')]", ["dog", "cat", "object_3"]),
+        ("['np.str_(1)']", ["np.str_(1)", "object_2", "object_3"]),
         ("['red  bird', \"it's\", '']", ["red bird", "it's", "object_3"]),
         ("[' ', \" dog\\u00a0 1\", '']", ["object_1", "dog 1", "object_3"]),
         ("[dog, red bird\ncat]", ["dog", "red bird", "cat"]),
@@ -327,8 +359,9 @@ def test_a_name_has_at_most_64_characters_after_trimming() -> None:
     [
         "[dog,cat",
         "dog,cat]",
-        "(dog,cat)",
-        "(dog)",
+        "(dog,cat",
+        "(dog), (cat)",
+        "(big) dog (1)",
         '["dog","cat"',
         '["dog,cat"]',
         "['a\\'b']",
@@ -390,9 +423,9 @@ def test_lists_of_the_right_length_log_nothing(caplog: pytest.LogCaptureFixture)
 GAPS = st.sampled_from([",", ", ", " ", ";", " ;\n", "\n", "\t", " ,  ", "\u00a0"])
 NAME_GAPS = st.sampled_from([",", ", ", " ,\n", "\n", "\r\n"])
 ENDS = st.sampled_from(
-    [("", ""), ("", ""), ("[", "]"), ("[ ", "\n]"), ("", ","), ("[", ",]"), ("[", "],"), ("\n", " ")]
+    [("", ""), ("", ""), ("[", "]"), ("(", ")"), ("[ ", "\n]"), ("", ","), ("[", ",]"), ("[", "],"), ("\n", " ")]
 )
-BROKEN_ENDS = st.sampled_from([("[", ""), ("", "]"), ("[[", "]]"), ("(", ")")])
+BROKEN_ENDS = st.sampled_from([("[", ""), ("", "]"), ("[[", "]]"), ("(", "]")])
 QUOTES: st.SearchStrategy[Callable[[str], str]] = st.sampled_from([str, json.dumps, repr])
 NAMES = st.sampled_from(["dog", "red bird", "é", "a;b", "object", "x[1]", "犬"])
 

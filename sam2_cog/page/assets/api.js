@@ -61,10 +61,10 @@ export async function picture(path) {
 }
 
 /** Send a file; `progress` gets the share that is through. Fetch cannot tell that, so it is the older way. */
-export function upload(file, progress) {
+export function upload(address, file, progress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("PUT", "/api/upload?name=" + encodeURIComponent(file.name));
+    request.open("PUT", `${address}name=${encodeURIComponent(file.name)}`);
     request.responseType = "json";
     request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
     request.onload = () =>

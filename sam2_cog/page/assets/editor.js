@@ -72,7 +72,9 @@ export class Editor {
     if (!name) return "An object needs a name.";
     if (name.includes(",")) return "A name has no commas.";
     if (others.some((object) => object.name === name)) return `There is an object named ${name} already.`;
-    if (this.doc.objects.find((object) => object.id === id).name !== name) this.change(doc.renamed(this.doc, id, name));
+    const isOther = this.doc.objects.find((object) => object.id === id).name !== name;
+    if (isOther && doc.fileOf(this.doc, id)) return `The name comes from ${this.#fileOf(id)}.`;
+    if (isOther) this.change(doc.renamed(this.doc, id, name));
     return "";
   }
 
@@ -81,12 +83,34 @@ export class Editor {
     this.app.render();
   }
 
+  /** Returns why an object cannot be removed, or "". */
   remove(id) {
     const index = this.doc.objects.findIndex((object) => object.id === id);
-    if (index < 0) return;
+    if (index < 0) return "";
+    if (doc.fileOf(this.doc, id)) return `${this.doc.objects[index].name} is in ${this.#fileOf(id)}: take the file off to remove it.`;
     let changed = doc.withoutObject(this.doc, id);
     if (!changed.objects.length) [changed] = doc.withObject(changed);
     if (this.active === id) this.active = changed.objects[Math.min(index, changed.objects.length - 1)].id;
+    this.change(changed);
+    return "";
+  }
+
+  #fileOf(id) {
+    return doc.fileName(this.doc.files[doc.fileOf(this.doc, id)]);
+  }
+
+  // Files of masks and boxes.
+
+  /** `files`: the input and what belongs to it, as the request names them; `entries`: what the server reads there. */
+  addFile(input, files, entries) {
+    const changed = doc.withFile(this.doc, input, files, entries);
+    if (!changed.objects.some((object) => object.id === this.active)) [this.active] = changed.marks[input].keys();
+    this.change(changed);
+  }
+
+  removeFile(input) {
+    let changed = doc.withoutFile(this.doc, input);
+    if (!changed.objects.length) [changed] = doc.withObject(changed);
     this.change(changed);
   }
 
@@ -130,6 +154,7 @@ export class Editor {
 
   canCorrect() {
     const { frame } = this.app;
+    if (doc.marksOf(this.doc, this.active, frame).length) return false; // clicks beside a mask refine it
     return this.app.isTracked(this.object?.name, frame) && doc.isPromptedElsewhere(this.doc, this.active, frame);
   }
 

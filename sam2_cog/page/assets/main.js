@@ -8,6 +8,7 @@ import { listen, sheet } from "./keys.js";
 import { VIEWS } from "./paint.js";
 import { leaveOnEnter } from "./panel.js";
 import * as doc from "./request.js";
+import { PromptFiles } from "./prompt_files.js";
 import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
@@ -48,7 +49,7 @@ class App {
   stale = {};
   choice = null; // {at, object, frame, order}: the masks of a click, best first, once they are looked at
   taken = null; // the click whose mask is settled
-  previews = new Map(); // object id -> {frame, clicks, mask}
+  previews = new Map(); // object id -> {frame, clicks, marks, mask}
   refusal = null;
   typed = null; // strings that were typed and refused
 
@@ -63,6 +64,7 @@ class App {
     });
     this.timeline = new Timeline($("lanes"), (frame) => this.go(frame));
     this.work = new Work(this);
+    this.prompts = new PromptFiles($("files"), this);
     this.look = new View(this);
     this.look.form.build(this.facts.inputs);
     this.files = new Files(this);
@@ -74,7 +76,7 @@ class App {
   #bind() {
     const { editor, files, stage, work } = this;
     const actions = {
-      open: () => files.open(), load: () => files.load(), save: () => files.save(),
+      open: () => files.open(), load: () => files.load(), save: () => files.save(), attach: () => files.attach(),
       undo: () => editor.undo(), redo: () => editor.redo(), help: () => this.help(),
       first: () => this.go(0), back: () => this.step(-1), play: () => this.play(), next: () => this.step(1),
       last: () => this.go(Infinity), markers: () => this.toggleMarkers(), new: () => editor.add(),
@@ -112,6 +114,7 @@ class App {
     this.editor.reset(doc.EMPTY);
     [this.lanes, this.stale, this.shown, this.refusal, this.typed] = [new Map(), {}, null, null, null];
     this.choice = this.taken = null;
+    this.prompts.offered = {};
     this.previews.clear();
     this.stage.open(this.clip);
     await this.show(0);
@@ -120,7 +123,8 @@ class App {
   /** All frames are there; what was clicked before the page was loaded anew comes back. */
   async #takeUp(facts) {
     this.opened = true;
-    if (facts.inputs.click_coordinates && !this.editor.doc.clicks.length) await this.read(facts.inputs);
+    const { click_coordinates, masks, boxes } = facts.inputs;
+    if ((click_coordinates || masks || boxes) && doc.isEmpty(this.editor.doc)) await this.read(facts.inputs);
     await this.readLanes();
     this.sync();
   }
@@ -141,7 +145,7 @@ class App {
   }
 
   toClick(direction) {
-    const frames = doc.framesWithClicks(this.editor.doc).filter((frame) => (frame - this.frame) * direction > 0);
+    const frames = doc.promptedFrames(this.editor.doc).filter((frame) => (frame - this.frame) * direction > 0);
     if (frames.length) this.go(direction > 0 ? frames[0] : frames.at(-1));
   }
 
@@ -167,7 +171,7 @@ class App {
 
   /** Whoever rests on a frame is likely to click: the network sees it, and its clicks are looked at anew. */
   rest() {
-    if (this.editor.doc.clicks.some((click) => click.frame === this.frame)) this.sync();
+    if (doc.promptedFrames(this.editor.doc).includes(this.frame)) this.sync();
     else post("/api/warm", { clip: this.clip.id, frame: this.frame }).catch(() => {});
   }
 
@@ -231,14 +235,14 @@ class App {
   /** A clip that is just being opened again is waited for. */
   async track() {
     await this.opening;
-    if (!this.opened || this.work.now || !this.editor.doc.clicks.length) return;
+    if (!this.opened || this.work.now || doc.isEmpty(this.editor.doc)) return;
     this.fresh = new Uint8Array(this.clip.frames);
     this.work.track();
   }
 
   async download() {
     await this.opening;
-    if (this.opened && this.editor.doc.clicks.length) this.work.download();
+    if (this.opened && !doc.isEmpty(this.editor.doc)) this.work.download();
   }
 
   // Clicks, and what the server makes of them.
@@ -302,20 +306,31 @@ class App {
   /** The editor has changed something. */
   changed() {
     this.typed = this.refusal = null;
+    this.prompts.offered = {};
+    this.look.sayOfObjects("");
     this.render();
     this.sync();
   }
 
-  /** The colour that the result gives an object: that of its place among those with a foreground click. */
+  remove(id) {
+    this.look.sayOfObjects(this.editor.remove(id));
+  }
+
+  /** The colour that the result gives an object: that of its place among those that are found. */
   colourOf(id) {
     const { colours } = this.facts;
     return colours[doc.ranked(this.editor.doc).findIndex((object) => object.id === id) % colours.length] ?? "#ffffff";
   }
 
-  /** The inputs that are not as they are by default. */
+  /** The strings of the clicks and the files, as they are typed or meant. */
+  get strings() {
+    return this.typed ?? doc.strings(this.editor.doc);
+  }
+
+  /** The inputs that are not as they are by default; files as the server calls them. */
   given() {
-    const clicks = Object.entries(this.typed ?? doc.strings(this.editor.doc));
-    const filled = clicks.filter(([name, text]) => text && text !== this.facts.defaults[name]);
+    const prompts = Object.entries(this.strings);
+    const filled = prompts.filter(([name, text]) => text && text !== this.facts.defaults[name]);
     return { ...Object.fromEntries(filled), ...this.look.form.given() };
   }
 
@@ -350,7 +365,7 @@ class App {
   async #ask() {
     const { clip, frame } = this;
     const asked = this.editor.doc;
-    if (!asked.clicks.length) this.stale = {};
+    if (doc.isEmpty(asked)) this.stale = {};
     else {
       const answer = await post("/api/preview", this.asking({ frame }));
       if (clip !== this.clip || asked !== this.editor.doc) return;
@@ -365,34 +380,41 @@ class App {
     this.stale = answer.stale;
     for (const [name, mask] of masksByName(answer)) {
       const object = asked.objects.find((one) => one.name === name);
-      if (object) this.previews.set(object.id, { frame, clicks: doc.clicksOf(asked, object.id), mask });
+      if (object) this.previews.set(object.id, { frame, clicks: doc.clicksOf(asked, object.id), marks: asked.marks, mask });
     }
   }
 
-  /** A preview holds on its frame, as long as the object's clicks are those that it was made from. */
+  /** A preview holds on its frame, as long as the files and the object's clicks are those that it was made from. */
   preview(id) {
     const found = this.previews.get(id);
-    if (found?.frame !== this.frame) return null;
+    if (found?.frame !== this.frame || found.marks !== this.editor.doc.marks) return null;
     const clicks = doc.clicksOf(this.editor.doc, id);
     const same = clicks.length === found.clicks.length && clicks.every((click, index) => click === found.clicks[index]);
     return same ? found.mask : null;
   }
 
-  /** Take up a request: typed strings, or a saved session. */
+  /** Take up a request: typed strings, or a saved session. What is refused stays as it was typed. */
   async read(inputs) {
     const { form } = this.look;
     for (const { name, default: value } of this.facts.inputs) form.set(name, inputs[name] ?? value);
     const { video, ...others } = inputs; // the clip that is open is the one that is meant
-    const { entries } = await post("/api/read", { clip: this.clip.id, inputs: { ...others, ...form.given() } });
-    this.editor.change(doc.fromEntries(entries));
+    const fields = [...doc.CLICK_FIELDS, ...doc.FILE_FIELDS];
+    this.typed = Object.fromEntries(fields.map((name) => [name, inputs[name] ?? ""]));
+    await this.#take({ ...others, ...form.given() });
   }
 
-  /** What is refused stays as it was typed. */
+  /** Some of the strings are others; those of files among them. */
   async readStrings(typed) {
     if (!this.opened) return;
-    if (!typed.click_coordinates.trim()) return this.editor.change({ ...this.editor.doc, clicks: [] });
-    this.typed = typed;
-    await this.trying(() => this.read({ ...this.given(), ...typed }));
+    this.typed = { ...this.strings, ...typed };
+    const { click_coordinates, masks, boxes } = this.typed;
+    if (!click_coordinates.trim() && !masks && !boxes) return this.editor.change({ ...this.editor.doc, clicks: [] });
+    await this.trying(() => this.#take(this.given()));
+  }
+
+  async #take(inputs) {
+    const { entries, files } = await post("/api/read", { clip: this.clip.id, inputs });
+    this.editor.change(doc.fromEntries(entries, files));
   }
 
   setInput() {
@@ -479,6 +501,13 @@ class App {
       .map((click) => ({ ...click, corrects: doc.isCorrection(now, click.object, click.frame), colour: this.colourOf(click.object) }));
   }
 
+  /** The boxes of files are drawn as well. */
+  boxesShown() {
+    const { doc: now, hidden } = this.editor;
+    const shown = now.objects.filter(({ id }) => this.markersOn && !hidden.has(id) && now.marks.boxes.get(id)?.has(this.frame));
+    return shown.map(({ id }) => ({ at: now.marks.boxes.get(id).get(this.frame), colour: this.colourOf(id) }));
+  }
+
   render() {
     if (this.waiting) return;
     this.waiting = requestAnimationFrame(() => {
@@ -494,7 +523,7 @@ class App {
     const times = { frames: clip?.frames ?? 0, frame: this.frame, lanes: this.lanes, stale: this.stale, fresh: this.fresh };
     this.timeline.show({ ...times, doc: editor.doc, colourOf });
     if (!shown) return;
-    const scene = { bitmap: shown.picture.bitmap, shown: this.masksShown(), markers: this.markersShown(), view: this.view };
+    const scene = { bitmap: shown.picture.bitmap, shown: this.masksShown(), markers: [...this.boxesShown(), ...this.markersShown()], view: this.view };
     const { opacity } = this.facts;
     this.stage.show({ ...scene, opacity, colour: colourOf(editor.active), ground: this.look.form.value("background_color") });
   }

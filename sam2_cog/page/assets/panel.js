@@ -1,8 +1,8 @@
 // What stands beside the clip: the objects, the request with its copy buttons, and the form of the result.
 
-import { CLICK_FIELDS, commands, strings } from "./request.js";
+import { CLICK_FIELDS, commands, said } from "./request.js";
 
-const make = (tag, properties = {}, ...children) => {
+export const make = (tag, properties = {}, ...children) => {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
   return element;
@@ -64,11 +64,11 @@ export class ObjectList {
     name.onfocus = () => app.editor.select(id);
     leaveOnEnter(name);
     name.onchange = () => {
-      document.getElementById("name-refusal").textContent = app.editor.rename(id, name.value);
+      app.look.sayOfObjects(app.editor.rename(id, name.value));
       this.show();
     };
     const eye = make("button", { className: "icon", onclick: () => app.editor.toggleEye(id) });
-    const bin = make("button", { className: "icon", onclick: () => app.editor.remove(id) }, symbol("bin"));
+    const bin = make("button", { className: "icon", onclick: () => app.remove(id) }, symbol("bin"));
     const [number, swatch] = [make("span", { className: "number" }), make("span", { className: "swatch" })];
     const element = make("li", {}, number, swatch, name, eye, bin);
     element.onpointerdown = (event) => event.target.closest("button") || app.editor.select(id);
@@ -113,28 +113,20 @@ export class RequestView {
     input.placeholder = this.app.facts.defaults[name] ?? "";
     input.onchange = () => this.app.readStrings(Object.fromEntries(CLICK_FIELDS.map((key) => [key, this.fields.get(key).input.value])));
     leaveOnEnter(input);
-    const refusal = make("p", { className: "refusal", id: `${name}-refusal` });
-    refusal.setAttribute("role", "alert");
-    input.setAttribute("aria-describedby", refusal.id);
+    const refusal = refusalOf(name, input);
     const label = make("label", { htmlFor: name, textContent: name });
     return { row: make("div", { className: "field" }, label, input, copyButton(name, () => input.value), refusal), input, refusal };
   }
 
   show() {
     const { app } = this;
-    const texts = strings(app.editor.doc);
+    const { strings } = app;
     for (const [name, { input, refusal }] of this.fields) {
-      if (document.activeElement !== input) input.value = app.typed?.[name] ?? texts[name];
-      this.#refuse(input, refusal, name);
+      if (document.activeElement !== input) input.value = strings[name];
+      refuse(app, input, refusal, name);
     }
-    const lines = app.clip ? commands(app.given(), app.clip.video, app.facts.model, app.suffix) : {};
+    const lines = app.clip ? commands(said(app.given()), app.clip.video, app.facts.model, app.suffix) : {};
     for (const [title, text] of Object.entries(lines)) this.#line(title).textContent = text;
-  }
-
-  #refuse(input, refusal, name) {
-    const sentence = this.app.refusal?.field === name ? this.app.refusal.message : "";
-    if (refusal.textContent !== sentence) refusal.textContent = sentence;
-    input.setAttribute("aria-invalid", String(Boolean(sentence)));
   }
 
   #line(title) {
@@ -147,6 +139,21 @@ export class RequestView {
     }
     return this.outputs.get(title);
   }
+}
+
+/** Where the refusal of an input stands, below its field. */
+export function refusalOf(name, input) {
+  const refusal = make("p", { className: "refusal", id: `${name}-refusal` });
+  refusal.setAttribute("role", "alert");
+  input.setAttribute("aria-describedby", refusal.id);
+  return refusal;
+}
+
+/** Say what is refused of an input, or nothing more. */
+export function refuse(app, input, refusal, name) {
+  const sentence = app.refusal?.field === name ? app.refusal.message : "";
+  if (refusal.textContent !== sentence) refusal.textContent = sentence;
+  input.setAttribute("aria-invalid", String(Boolean(sentence)));
 }
 
 function copyButton(title, text) {

@@ -5,31 +5,56 @@ export const CLICK_FIELDS = [
   "click_coordinates", "click_labels", "click_frames", "click_object_ids", "click_corrections", "click_candidates",
 ];
 
-/** A document: objects `{id, name}` and clicks `{object, frame, at, label, corrects, candidate}`; `at` has two or four numbers. */
-export const EMPTY = { objects: [], clicks: [] };
+/** The inputs that are files beside the clip, and those with which frames of the masks are meant. */
+export const FILES = ["masks", "boxes"];
+export const FILE_FIELDS = ["masks", "mask_frames", "boxes"];
 
-const hasForeground = (doc, id) => doc.clicks.some((click) => click.object === id && click.label === 1);
+/**
+ * A document: objects `{id, name}`, clicks `{object, frame, at, label, corrects, candidate}`, whose `at` has two or four
+ * numbers, and `files`: what FILE_FIELDS are. `marks`: for each of FILES what it tells, object id -> frame -> box or null.
+ */
+export const EMPTY = { objects: [], clicks: [], files: {}, marks: { masks: new Map(), boxes: new Map() } };
 
-/** The objects as the result numbers them: those with a foreground click or a box; then the others. */
+export const isEmpty = (doc) => !doc.clicks.length && FILES.every((input) => !doc.marks[input].size);
+
+/** The file that tells of an object, as its input, or undefined. */
+export const fileOf = (doc, id) => FILES.find((input) => doc.marks[input].has(id));
+
+/** What files tell of an object on a frame: boxes, and null for a mask. */
+export const marksOf = (doc, id, frame) =>
+  FILES.map((input) => doc.marks[input].get(id)?.get(frame)).filter((mark) => mark !== undefined);
+
+/** The frames on which an object has clicks, or files tell of it. */
+export const framesOf = (doc, id) =>
+  new Set([...clicksOf(doc, id).map((click) => click.frame), ...FILES.flatMap((input) => [...(doc.marks[input].get(id)?.keys() ?? [])])]);
+
+const isFound = (doc, id) => Boolean(fileOf(doc, id)) || doc.clicks.some((click) => click.object === id && click.label === 1);
+
+/** The objects as the result numbers them: those that are clicked in the order of the list, then the files'; then the others, which it lacks. */
 export function ranked(doc) {
-  const found = doc.objects.filter((object) => hasForeground(doc, object.id));
-  return [...found, ...doc.objects.filter((object) => !found.includes(object))];
+  const clicked = doc.objects.filter(({ id }) => isFound(doc, id) && doc.clicks.some((click) => click.object === id));
+  const filed = FILES.flatMap((input) => [...doc.marks[input].keys()]).map((id) => doc.objects.find((object) => object.id === id));
+  return [...new Set([...clicked, ...filed, ...doc.objects])];
 }
 
-export const countObjects = (doc) => doc.objects.filter((object) => hasForeground(doc, object.id)).length;
+export const countObjects = (doc) => doc.objects.filter(({ id }) => isFound(doc, id)).length;
 
 export const clicksOf = (doc, id, frame) =>
   doc.clicks.filter((click) => click.object === id && (frame === undefined || click.frame === frame));
 
-export const framesWithClicks = (doc) => [...new Set(doc.clicks.map((click) => click.frame))].sort((a, b) => a - b);
+/** The frames with anything on them, ascending. */
+export const promptedFrames = (doc) =>
+  [...new Set(doc.objects.flatMap(({ id }) => [...framesOf(doc, id)]))].sort((a, b) => a - b);
 
 /** Whether an object has a prompt on any frame but this one, so that it can be tracked up to here. */
 export const isPromptedElsewhere = (doc, id, frame) =>
-  clicksOf(doc, id).some((click) => click.frame !== frame && click.label === 1 && !click.corrects);
+  clicksOf(doc, id).some((click) => click.frame !== frame && click.label === 1 && !click.corrects) ||
+  FILES.some((input) => [...(doc.marks[input].get(id)?.keys() ?? [])].some((other) => other !== frame));
 
-/** Whether the clicks of an object on a frame correct: as they are marked, and background clicks alone always do. */
+/** Whether the clicks of an object on a frame correct: as they are marked, and background clicks alone do where no file tells of it. */
 export function isCorrection(doc, id, frame) {
   const clicks = clicksOf(doc, id, frame);
+  if (marksOf(doc, id, frame).length) return false;
   return clicks.some((click) => click.corrects) || clicks.every((click) => !click.label);
 }
 
@@ -46,7 +71,8 @@ export function withKind(doc, id, frame, corrects) {
 /** The one click of an object on a frame that has a choice of masks: it starts the object, and stands alone. */
 export function choosing(doc, id, frame) {
   const [click, ...others] = clicksOf(doc, id, frame);
-  return click?.label && !click.corrects && click.at.length === 2 && !others.length ? click : null;
+  const isAlone = !others.length && !marksOf(doc, id, frame).length;
+  return click?.label && !click.corrects && click.at.length === 2 && isAlone ? click : null;
 }
 
 export const withCandidate = (doc, chosen, candidate) => ({
@@ -78,23 +104,73 @@ export const renamed = (doc, id, name) => ({
   objects: doc.objects.map((object) => (object.id === id ? { ...object, name } : object)),
 });
 
-export function withObject(doc) {
-  const names = new Set(doc.objects.map((object) => object.name));
+/** The next name `object_<number>` that no object has, nor any of the `others`. */
+function freeName(doc, others = new Set()) {
+  const names = new Set([...doc.objects.map((object) => object.name), ...others]);
   let number = doc.objects.length + 1;
   while (names.has(`object_${number}`)) number++;
+  return `object_${number}`;
+}
+
+export function withObject(doc) {
   const id = 1 + Math.max(0, ...doc.objects.map((object) => object.id));
-  return [{ ...doc, objects: [...doc.objects, { id, name: `object_${number}` }] }, id];
+  return [{ ...doc, objects: [...doc.objects, { id, name: freeName(doc) }] }, id];
 }
 
-/** The server's reading of a request, entries `{name, frame, at, label, corrects, candidate}`, as a document. */
-export function fromEntries(entries) {
-  const names = [...new Set(entries.map((entry) => entry.name))];
-  const objects = names.map((name, index) => ({ id: index + 1, name }));
-  const clicks = entries.map(({ name, ...click }) => ({ ...click, object: names.indexOf(name) + 1 }));
-  return { objects, clicks };
+/** The server's reading of a request, entries `{input, name, frame, at, label, corrects, candidate}`, as a document. */
+export function fromEntries(entries, files) {
+  const ids = new Map();
+  for (const { name } of entries) if (!ids.has(name)) ids.set(name, ids.size + 1);
+  const objects = [...ids].map(([name, id]) => ({ id, name }));
+  const clicks = entries
+    .filter(({ input }) => !FILES.includes(input))
+    .map(({ input, name, ...click }) => ({ ...click, object: ids.get(name) }));
+  const marks = Object.fromEntries(FILES.map((input) => [input, marksFrom(entries, input, ids)]));
+  return { objects, clicks, files, marks };
 }
 
-/** The click strings of a document, each aligned with the others. */
+/** What one file tells; `ids`: name -> object id. */
+function marksFrom(entries, input, ids) {
+  const marks = new Map();
+  for (const entry of entries.filter((one) => one.input === input)) {
+    const id = ids.get(entry.name);
+    if (!marks.has(id)) marks.set(id, new Map());
+    marks.get(id).set(entry.frame, entry.at);
+  }
+  return marks;
+}
+
+/**
+ * A file's objects join, in the place of what this input told before. An object that is clicked already and only numbered
+ * makes way for one of the file that has its name: nobody has said that they are one.
+ */
+export function withFile(doc, input, files, entries) {
+  const names = new Set(entries.map((entry) => entry.name));
+  const numbered = doc.objects.filter(
+    ({ id, name }) => names.has(name) && /^object_\d+$/.test(name) && clicksOf(doc, id).length && !fileOf(doc, id),
+  );
+  for (const { id } of numbered) doc = renamed(doc, id, freeName(doc, names));
+  let id = Math.max(0, ...doc.objects.map((object) => object.id));
+  const known = new Set(doc.objects.map((object) => object.name));
+  const more = [...names].filter((name) => !known.has(name)).map((name) => ({ id: ++id, name }));
+  const objects = [...doc.objects, ...more];
+  const marks = marksFrom(entries, input, new Map(objects.map((object) => [object.name, object.id])));
+  return withoutIdle({ ...doc, objects, files: { ...doc.files, ...files }, marks: { ...doc.marks, [input]: marks } });
+}
+
+/** Without a file, and without the objects that nothing else tells of. */
+export function withoutFile(doc, input) {
+  const files = { ...doc.files, [input]: "", ...(input === "masks" && { mask_frames: "" }) };
+  const lacks = (id) => doc.marks[input].has(id) && !clicksOf(doc, id).length;
+  const marks = { ...doc.marks, [input]: new Map() };
+  const objects = doc.objects.filter(({ id }) => !lacks(id) || FILES.some((other) => marks[other].has(id)));
+  return { ...doc, objects, files, marks };
+}
+
+/** Without objects that nothing tells of. */
+const withoutIdle = (doc) => ({ ...doc, objects: doc.objects.filter(({ id }) => fileOf(doc, id) || clicksOf(doc, id).length) });
+
+/** The click strings of a document, each aligned with the others, and its files. */
 export function strings(doc) {
   const names = new Map(doc.objects.map((object) => [object.id, object.name]));
   const clicks = ranked(doc).flatMap((object) => clicksOf(doc, object.id));
@@ -106,8 +182,16 @@ export function strings(doc) {
     click_object_ids: list((click) => names.get(click.object)),
     click_corrections: clicks.some((click) => click.corrects) ? list((click) => Number(click.corrects)) : "",
     click_candidates: clicks.some((click) => click.candidate) ? list((click) => click.candidate) : "",
+    ...Object.fromEntries(FILE_FIELDS.map((name) => [name, doc.files[name] ?? ""])),
   };
 }
+
+/** The inputs with the names that their files have elsewhere. */
+export const said = (given) =>
+  Object.fromEntries(Object.entries(given).map(([name, value]) => [name, FILES.includes(name) ? fileName(value) : value]));
+
+/** The name of a file, of which the server also knows the folder that it keeps it in. */
+export const fileName = (file) => (file ?? "").replace(/^.*\//, "");
 
 const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
@@ -117,7 +201,7 @@ export function commands(given, video, model, suffix) {
   const inputs = Object.entries(given);
   const flag = (name, value) => `--${name.replaceAll("_", "-")}${value === true ? "" : ` ${quoted(String(value))}`}`;
   const flags = inputs.map(([name, value]) => flag(name, value));
-  const cogInputs = inputs.map(([name, value]) => `-i ${quoted(`${name}=${value}`)}`);
+  const cogInputs = inputs.map(([name, value]) => `-i ${quoted(`${name}=${FILES.includes(name) ? "@" : ""}${value}`)}`);
   const body = quoted(JSON.stringify({ input: { video, ...given } }));
   return {
     "Command line": ["sam2-cog segment", quoted(video), ...flags, `--model ${model} --output ${quoted(output)}`].join(" "),

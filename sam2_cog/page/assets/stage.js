@@ -258,15 +258,16 @@ export class Stage {
 /** The box around two pixels, its far edges exclusive. */
 const boxOf = ([ax, ay], [bx, by]) => [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx) + 1, Math.max(ay, by) + 1];
 
-/** A circle is a prompt, a diamond a correction; plus is foreground, minus background. */
-export function drawMarker(context, [x, y], { label, corrects, colour }, size) {
+/** A circle is a prompt, a diamond a correction, a square what a file tells; plus is foreground, minus background. */
+export function drawMarker(context, [x, y], { label, corrects, filed, colour }, size) {
   const shape = new Path2D();
   if (corrects) {
     const reach = size * 1.25;
     shape.moveTo(x, y - reach);
     for (const [dx, dy] of [[1, 0], [0, 1], [-1, 0]]) shape.lineTo(x + dx * reach, y + dy * reach);
     shape.closePath();
-  } else shape.arc(x, y, size, 0, 2 * Math.PI);
+  } else if (filed) shape.rect(x - size, y - size, 2 * size, 2 * size);
+  else shape.arc(x, y, size, 0, 2 * Math.PI);
   const scale = size / MARKER;
   context.lineWidth = 4.5 * scale;
   context.strokeStyle = "#000b";

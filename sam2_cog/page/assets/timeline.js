@@ -1,6 +1,6 @@
 // A lane for each object: how sure the network is on each frame, where the object is absent, what is out of date, clicks.
 
-import { clicksOf, isCorrection } from "./request.js";
+import { clicksOf, framesOf, isCorrection, marksOf } from "./request.js";
 import { drawMarker } from "./stage.js";
 
 const RULER = 1.4; // rem, as in page.css
@@ -101,9 +101,14 @@ export class Timeline {
       else if (old) bar(start, end, hatching(context), 1, tall);
       else bar(start, end, colour, 0.25 + (0.75 * (value - 2)) / 253, tall);
     }
-    for (const frame of new Set(clicksOf(doc, object.id).map((click) => click.frame))) {
-      const label = Math.max(...clicksOf(doc, object.id, frame).map((click) => click.label));
-      const mark = { label, corrects: isCorrection(doc, object.id, frame), colour };
+    const filedOn = (frame) => marksOf(doc, object.id, frame).length > 0;
+    for (const frame of framesOf(doc, object.id)) {
+      const [filed, goesOn] = [filedOn(frame), filedOn(frame) && filedOn(frame - 1)];
+      const labels = clicksOf(doc, object.id, frame).map((click) => click.label);
+      // a file that tells of frame after frame is a line, or it would hide the lane
+      if (goesOn) bar(frame - 0.5, frame + 0.5, "#ffffff", 1, 3);
+      if (goesOn && !labels.length) continue;
+      const mark = { label: filed ? 1 : Math.max(...labels), corrects: isCorrection(doc, object.id, frame), filed, colour };
       drawMarker(context, [x(frame + 0.5), top + tall / 2], mark, tall / 3.2);
     }
   }

@@ -2,6 +2,7 @@
 
 import { VIEWS } from "./paint.js";
 import { ObjectList, RequestView, ResultForm, say, symbol } from "./panel.js";
+import { fileOf, isEmpty } from "./request.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -19,6 +20,7 @@ export class View {
   show() {
     const { app } = this;
     this.objects.show();
+    app.prompts.show();
     this.request.show();
     this.form.show();
     this.#showClip();
@@ -27,11 +29,16 @@ export class View {
     this.#showChoice();
     this.#showWork();
     $("hint").replaceChildren(...withKeys(this.hint()));
-    const inFields = [...this.request.fields.keys(), ...this.form.inputs.keys()].includes(app.refusal?.field);
+    const inFields = [app.prompts.fields, this.request.fields, this.form.inputs].some((fields) => fields.has(app.refusal?.field));
     $("refusal").textContent = app.refusal && !inFields ? app.refusal.message : "";
     enable("undo", app.editor.past.length);
     enable("redo", app.editor.future.length);
     document.body.dataset.state = app.state;
+  }
+
+  /** Why an object cannot be renamed or removed; "" when it can. */
+  sayOfObjects(sentence) {
+    $("name-refusal").textContent = sentence;
   }
 
   #showClip() {
@@ -44,6 +51,7 @@ export class View {
     $("busy").hidden = state !== "opening";
     $("busy-text").textContent = clip ? "Counting the frames …" : "Opening …";
     for (const name of ["save", "load", "new"]) enable(name, clip);
+    enable("attach", this.app.opened);
   }
 
   #showBar() {
@@ -83,7 +91,7 @@ export class View {
   #showWork() {
     const { app } = this;
     const { now } = app.work;
-    const canWork = app.opened && !now && app.editor.doc.clicks.length;
+    const canWork = app.opened && !now && !isEmpty(app.editor.doc);
     const isStale = Object.keys(app.stale).length > 0;
     enable("track", canWork);
     enable("download", canWork);
@@ -100,15 +108,15 @@ export class View {
   hint() {
     const { app } = this;
     const { clip, state, work, stale, lanes, editor } = app;
-    const { clicks } = editor.doc;
+    const { clicks, objects } = editor.doc;
     const names = Object.keys(stale);
     if (state === "opening") return clip ? "You can click already; masks come when the frames are counted." : "Opening the clip …";
     if (!clip) return "Open a video to begin.";
     if (work.isTracking) return "Tracking: `Esc` stops it. You can look around and click meanwhile.";
     if (work.now) return `${work.now.what} …`;
     if (app.chosen() && !app.isTaken()) return `${score(app.chosen())} \`Tab\` shows the next one, \`Enter\` takes it.`;
-    if (!clicks.length) return "Click the thing to follow. Right click takes away what is too much; drag a box around a whole thing.";
-    if (!clicks.some((click) => click.label)) return "Click on the thing itself, too: so far there are only background clicks.";
+    if (isEmpty(editor.doc)) return "Click the thing to follow. Right click takes away what is too much; drag a box around a whole thing.";
+    if (!clicks.some((click) => click.label) && !objects.some(({ id }) => fileOf(editor.doc, id))) return "Click on the thing itself, too: so far there are only background clicks.";
     if (!lanes.size) return "Click where the mask lacks something, right click where it is too much, `Tab` for another one. `N` adds an object, `T` tracks.";
     if (names.length) return `${names.join(", ")} changed: \`T\` tracks again from frame ${Math.min(...Object.values(stale))}.`;
     return "Look through it with `←` `→` or `Space`. Where a mask is wrong, click: it is corrected from there on.";
