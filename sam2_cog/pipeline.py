@@ -151,7 +151,7 @@ def _segment(
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
     # what has been written to the standard output cannot be begun anew
-    whole = info or probe(request.video, request.frame_rate, certain=place == STANDARD_OUTPUT)
+    whole = info or probe(request.video, request.frame_rate, certain=place == STANDARD_OUTPUT, used=request.part)
     info = part_of(whole, request.frames_of(whole.frame_count))
     objects = objects_of(request, info)
     placed = counted_anew(objects, info.numbers)

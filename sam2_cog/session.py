@@ -31,7 +31,7 @@ from sam2_cog.limits import JOURNAL_BYTES, Deadline
 from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
 from sam2_cog.media.frame_reader import FrameReader
-from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
+from sam2_cog.media.video import Frame, VideoInfo, pick_frames, probe, read_frames
 from sam2_cog.outputs.destination import check_output, check_picture
 from sam2_cog.pipeline import Result, output_spec, segment_video, write_result
 from sam2_cog.progress import LogProgress, Progress
@@ -302,6 +302,9 @@ class _FileClip:
 
     def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
         return read_frames(self.info, start, stop)
+
+    def pick(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
+        return pick_frames(self.info, indices)
 
 
 def _state_of(path: Path | str | None) -> object:

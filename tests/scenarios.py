@@ -40,6 +40,10 @@ class MemoryClip:
         for index in range(start, len(self.images) if stop is None else min(stop, len(self.images))):
             yield Frame(index, index / 24, self.images[index])
 
+    def pick(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
+        for index in indices:
+            yield from self.read(index, index + 1)
+
 
 @dataclass(frozen=True)
 class Scenario:

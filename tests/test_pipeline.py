@@ -22,6 +22,7 @@ from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.masks import FrameMasks, ObjectMask
+from sam2_cog.media import frame_archive
 from sam2_cog.media.video import probe, read_frames
 from sam2_cog.outputs import OUTPUTS, suffix_of
 from sam2_cog.pipeline import Result, segment_video
@@ -521,6 +522,37 @@ def test_a_part_is_tracked_as_if_it_had_been_cut_out(
     assert [prompt["frame"] for one in manifest["objects"] for prompt in one["prompts"]] == [11, 17, 11]
 
 
+def test_of_a_zip_only_the_part_is_looked_at(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole_and_cut: tuple[Path, Path, range]
+) -> None:
+    """A damaged frame and one of another size beside the part change nothing, and are not even read."""
+    whole, _, _ = whole_and_cut
+    with zipfile.ZipFile(whole) as archive:
+        files = [(name, archive.read(name)) for name in archive.namelist()]
+    files[2] = (files[2][0], b"noise")
+    files[22] = (files[22][0], encode_image(numbered_frames(1, 32, 24)[0]))
+    (tmp_path / "broken").mkdir()
+    broken = write_zip(tmp_path / "broken" / whole.name, files)
+    part = {"start_frame": 5, "end_frame": 20, "frame_stride": 3, "click_frames": "11", "output_format": "png"}
+    expected = entries(run(video=whole, **part).path)
+    opened: list[str] = []
+    unpacked = frame_archive.unpacked
+
+    def watched(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+        opened.append(entry.filename)
+        return unpacked(archive, entry)
+
+    monkeypatch.setattr(frame_archive, "unpacked", watched)
+    assert entries(run(video=broken, **part).path) == expected
+    assert set(opened) == {files[number][0] for number in range(5, 21, 3)}
+    with pytest.raises(
+        InvalidRequest, match=r"^start_frame: 24 is not a frame of this video, which has frames 0 to 23"
+    ):
+        run(video=broken, start_frame=24)
+    with pytest.raises(UnreadableVideo, match="cannot be decoded"):
+        run(video=broken, **part | {"frame_stride": 1, "start_frame": 1})
+
+
 def test_a_part_of_a_video_begins_at_its_first_frame_with_its_sound(run: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", numbered_frames(48, 96, 64), options=("-g", "8"), audio_seconds=2)
     result = run(video=clip, click_frames="20", start_frame=20, end_frame=31)
@@ -617,7 +649,7 @@ def test_seconds_that_cannot_be_are_refused_before_anything(demo_model: LoadedMo
 
 
 def test_a_part_of_several_results_is_refused(run: Run, tmp_path: Path) -> None:
-    frames = [(f"{n}.png", encode_image(numbered_frames(1, 32 + 8 * n, 32)[0])) for n in range(2)]
+    frames = [(f"{n}.png", encode_image(numbered_frames(1, 32 + 8 * n, 32)[0])) for n in range(3)]
     video = write_zip(tmp_path / "unlike.zip", frames)
     with pytest.raises(InvalidRequest, match=r"^frame_stride: 2 is of a part of one clip, but unlike.zip holds images"):
         run(video=video, click_coordinates="[9,9]", frame_stride=2, output_format="png", mask_type="binary")

@@ -56,6 +56,10 @@ class Clip(Protocol):
         """Yield the frames [start, stop)."""
         ...
 
+    def pick(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
+        """Yield the frames with these ascending indices."""
+        ...
+
 
 @runtime_checkable
 class ClipOfShots(Clip, Protocol):
@@ -192,11 +196,13 @@ class Run:
 
     def condition(self) -> None:
         """Encode every prompt frame, wherever it lies: frames before it read it too."""
-        for index in sorted({index for target in self._targets for index in target.prompts}):
-            with closing(self._clip.read(index, index + 1)) as frames:
-                image = self._steps.prepare(next(frames).image)
-            with self._model.autocast():
-                self._condition(index, self._steps.encode_frames([image])[0])
+        with closing(
+            self._clip.pick(sorted({index for target in self._targets for index in target.prompts}))
+        ) as frames:
+            for frame in frames:
+                image = self._steps.prepare(frame.image)
+                with self._model.autocast():
+                    self._condition(frame.index, self._steps.encode_frames([image])[0])
 
     def look(self, index: int, features: Features, *, reverse: bool) -> FrameMasks:
         """Masks of a frame that the state's step visits, or on which every object has a prompt. Ends the run."""

@@ -153,6 +153,6 @@ def _quiet(done: int, total: int) -> None:
 
 def _info(request: Request) -> VideoInfo | None:
     try:
-        return probe(request.video, request.frame_rate)
+        return probe(request.video, request.frame_rate, used=request.part)
     except (UnlikeImages, HoldsVideos):
         return None

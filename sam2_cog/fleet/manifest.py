@@ -8,7 +8,6 @@ import csv
 import hashlib
 import json
 import os
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,12 +71,11 @@ def read_manifest(path: Path, model: str = "") -> tuple[Job, ...]:
     requests = [_request(number, row) for number, row in enumerate(rows, 1)]
     names = [_name(number, row, request) for number, (row, request) in enumerate(zip(rows, requests, strict=True), 1)]
     _check_distinct(names)
-    jobs = tuple(
+    stems = safe_names(["status", *names])[1:]  # status.jsonl is the batch's own
+    return tuple(
         Job(name, _sources(row, path.parent), request, stem, model)
-        for name, row, request, stem in zip(names, rows, requests, safe_names(names), strict=True)
+        for name, row, request, stem in zip(names, rows, requests, stems, strict=True)
     )
-    _check_not_the_status(jobs)
-    return jobs
 
 
 def check_apart(jobs: Sequence[Job], folder: Path) -> None:
@@ -193,15 +191,6 @@ def _name(number: int, row: Row, request: Request) -> str:
         allowed = f"a text of 1 to {LONGEST_ID} characters, none of them a control character"
         raise InvalidRequest(f"manifest: row {number}: id: {quoted(text)} is not allowed, it must be {allowed}")
     return text
-
-
-def _check_not_the_status(jobs: Sequence[Job]) -> None:
-    for number, job in enumerate(jobs, 1):
-        if job.request.output_format == "jsonl" and re.fullmatch(r"status(-\d+-of-\d+)?", job.stem.casefold()):
-            raise InvalidRequest(
-                f"manifest: row {number}: id: {quoted(job.name)} would be the file {job.stem}.jsonl, as the list of "
-                "what is done is called: choose another id"
-            )
 
 
 def _check_distinct(names: Sequence[str]) -> None:

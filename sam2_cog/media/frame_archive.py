@@ -110,11 +110,12 @@ def check_size(path: Path, width: int, height: int, most: limits.Limit = limits.
         raise unreadable(path, f"is {width}x{height}: {excess}")
 
 
-def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
+def probe_images(path: Path, *, headers_only: bool = False, used: slice = slice(None)) -> ImageClip | None:
     """Describe a zip or a folder of frames or an image file, told by its first bytes; None when it is none of these.
 
-    Every picture is looked through, so that a damaged one is found before any work is done. With `headers_only` nothing
-    is decoded: damage, and the times of an animation, stay unknown.
+    Every picture is looked through, so that a damaged one is found before any work is done; of a zip or a folder those
+    that are `used`, while the others are only counted. With `headers_only` nothing is decoded: damage, and the times of
+    an animation, stay unknown.
 
     Raises:
         UnlikeImages: images of different sizes.
@@ -124,8 +125,9 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
     if container is None:
         return None
     first: ImageClip | None = None
-    count, durations, deadline = 0, [], limits.Deadline()
-    with closing(_pictures(path, container, 0, None)) as pictures:
+    seen, durations, deadline = 0, [], limits.Deadline()
+    count, looked_at = _extent(path, container, used)
+    with closing(_pictures(path, container, looked_at)) as pictures:
         for label, image in pictures:
             if container == "image" and image.format == "PNG" and picture_count(image) > 1:
                 return None  # an animated PNG is a clip, which ffmpeg reads
@@ -141,12 +143,12 @@ def probe_images(path: Path, *, headers_only: bool = False) -> ImageClip | None:
                 with decoding(path, label):
                     require_usable(image)
             deadline.check()
-            count += 1
+            seen += 1
             if picture_count(image) > 1 and "duration" in image.info:
                 durations.append(max(1, round(image.info["duration"] or _DEFAULT_DURATION_MS)))
     assert first is not None
     notes = (*first.notes, *_passed_over(path, container))
-    return replace(first, count=count, durations_ms=tuple(durations), notes=notes)
+    return replace(first, count=count or seen, durations_ms=tuple(durations), notes=notes)
 
 
 def read_images(path: Path, wanted: range) -> Generator[np.ndarray, None, None]:
@@ -155,7 +157,7 @@ def read_images(path: Path, wanted: range) -> Generator[np.ndarray, None, None]:
     Raises:
         UnreadableVideo: an image cannot be decoded.
     """
-    with closing(_pictures(path, str(_container(path)), wanted.start, wanted.stop, wanted.step)) as pictures:
+    with closing(_pictures(path, str(_container(path)), slice(wanted.start, wanted.stop, wanted.step))) as pictures:
         for label, image in pictures:
             with decoding(path, label):
                 decoded = pixels(image)
@@ -174,7 +176,7 @@ def probe_each(path: Path, *, headers_only: bool = False) -> tuple[tuple[str, ..
     with listing(path, container) as files:
         names = tuple(PurePosixPath(file.name).name for file in _numbered(path, container, files))
     notes = _passed_over(path, container)
-    with closing(_pictures(path, container, 0, None)) as pictures:
+    with closing(_pictures(path, container)) as pictures:
         for label, image in pictures:
             with decoding(path, label):
                 width, height = upright_size(image)
@@ -194,7 +196,7 @@ def read_chosen(path: Path, chosen: Collection[int]) -> Generator[tuple[int, np.
     Raises:
         UnreadableVideo: an image cannot be decoded.
     """
-    with closing(_pictures(path, str(_container(path)), 0, max(chosen) + 1)) as pictures:
+    with closing(_pictures(path, str(_container(path)), slice(max(chosen) + 1))) as pictures:
         for place, (label, image) in enumerate(pictures):
             if place in chosen:
                 with decoding(path, label):
@@ -215,15 +217,27 @@ def _container(path: Path) -> str | None:
     return "image" if kind else None
 
 
-def _pictures(
-    path: Path, container: str, start: int, stop: int | None, step: int = 1
-) -> Generator[tuple[str, Image.Image], None, None]:
-    """Every step-th of the pictures [start, stop) in order, not yet decoded, each with a label for messages."""
+def _extent(path: Path, container: str, used: slice) -> tuple[int, slice]:
+    """How many frames a zip or a folder holds, and which of them to look at, one at least.
+
+    Of one file it shows while it is read how many it holds: 0, and all of them.
+    """
     if container == "image":
-        yield from _pictures_of_one_file(path, start, stop, step)
+        return 0, slice(None)
+    with listing(path, container) as files:
+        count = len(_numbered(path, container, files))
+    return count, used if range(count)[used] else slice(1)
+
+
+def _pictures(
+    path: Path, container: str, chosen: slice = slice(None)
+) -> Generator[tuple[str, Image.Image], None, None]:
+    """The chosen ones of the pictures in order, not yet decoded, each with a label for messages."""
+    if container == "image":
+        yield from _pictures_of_one_file(path, chosen)
         return
     with listing(path, container) as files:
-        for file in _numbered(path, container, files)[start:stop:step]:
+        for file in _numbered(path, container, files)[chosen]:
             label = f" ({PurePosixPath(file.name).name[-_LABEL_LENGTH:]})"
             if file.size > MAX_IMAGE_BYTES:
                 raise unreadable(path, f"holds an image of {file.size} bytes{label}, but {MAX_IMAGE_BYTES} is the most")
@@ -237,16 +251,14 @@ def _pictures(
             yield label, image
 
 
-def _pictures_of_one_file(
-    path: Path, start: int, stop: int | None, step: int
-) -> Generator[tuple[str, Image.Image], None, None]:
+def _pictures_of_one_file(path: Path, chosen: slice) -> Generator[tuple[str, Image.Image], None, None]:
     with path.open("rb") as file:
         with decoding(path, ""):
             image = Image.open(file, formats=readable_kinds())
             count = picture_count(image)
         if excess := limits.FRAMES.excess(count):
             raise unreadable(path, f"has {excess}")
-        for index in range(count)[start:stop:step]:
+        for index in range(count)[chosen]:
             label = f" (picture {index + 1} of {count})" if count > 1 else ""
             with decoding(path, label):
                 image.seek(index)
@@ -350,5 +362,5 @@ def decoding(path: Path, label: str, kind: str = "an image") -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in _NOT_THE_FILE:
             raise
         what = f"holds {kind} that cannot be decoded{label}" if label else "cannot be decoded"
-        reason = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", str(error).split("\n")[0].replace(str(path), path.name))
+        reason = re.sub(r" ?<[^<>]*>", "", str(error).split("\n")[0].replace(str(path), path.name))
         raise unreadable(path, f"{what}: {reason[:120] or type(error).__name__}") from error

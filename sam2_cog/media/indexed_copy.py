@@ -36,14 +36,15 @@ class IndexedCopy:
 def copy_stream(path: Path, stream_index: int, frame_times: np.ndarray) -> IndexedCopy | None:
     """Copy a stream whose frames are shown at these (frames,) seconds; None where that gains nothing or cannot be done.
 
-    It cannot where a packet is not a frame, where packets have no times, or where the disk is full.
+    It cannot where a packet is not a frame, where packets have no times of display, or where the disk is full.
     """
     file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the object
     if _copied(path, stream_index, file):
-        time_base, packets = _packets(file)
+        time_base, packets, reordered = _packets(file)
         order = np.argsort(packets[:, 0], kind="stable")
         stamps, key_frames = packets[order, 0], np.flatnonzero(packets[order, 1])
-        if len(key_frames) > 1 and _same_times(stamps, float(time_base), frame_times):
+        invented = reordered and (np.diff(packets[:, 0]) > 0).all()  # AVI has none, and ffmpeg counts the packets
+        if len(key_frames) > 1 and not invented and _same_times(stamps, float(time_base), frame_times):
             return IndexedCopy(file, time_base, stamps, key_frames)
     file.close()
     return None
@@ -73,18 +74,20 @@ def _copied(path: Path, stream_index: int, file: IO[bytes]) -> bool:
             process.wait()
 
 
-def _packets(file: IO[bytes]) -> tuple[Fraction, np.ndarray]:
-    """The stream's seconds a tick, and (packets, 2) int64: the time of each packet, and 1 where it is a key frame's."""
-    time_base, found = Fraction(1), []
-    entries = "packet=pts,flags:stream=time_base"
+def _packets(file: IO[bytes]) -> tuple[Fraction, np.ndarray, bool]:
+    """The stream's seconds a tick; (packets, 2) int64: each packet's time, and 1 where it is a key frame's; and whether
+    frames may be stored in another order than they are shown in.
+    """
+    time_base, found, reordered = Fraction(1), [], False
+    entries = "packet=pts,flags:stream=time_base,has_b_frames"
     with running(ffprobe("-show_entries", entries, "-of", "compact=p=0"), _path(file)) as (process, _):
         for line in process.stdout:
             entry = dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
             if "flags" in entry and entry["pts"].lstrip("-").isdigit():
                 found.append((int(entry["pts"]), int("K" in entry["flags"])))
             elif "time_base" in entry:
-                time_base = Fraction(entry["time_base"])
-    return time_base, np.array(found, np.int64).reshape(-1, 2)
+                time_base, reordered = Fraction(entry["time_base"]), entry.get("has_b_frames", "0") != "0"
+    return time_base, np.array(found, np.int64).reshape(-1, 2), reordered
 
 
 def _path(file: IO[bytes]) -> Path:

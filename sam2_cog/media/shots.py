@@ -7,7 +7,7 @@ Those of a zip are copied into a temporary folder first, because ffmpeg reads fi
 import re
 import zipfile
 from bisect import bisect_right
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +28,7 @@ from sam2_cog.media.frame_archive import (
     unreadable,
 )
 from sam2_cog.media.scan import excess_of_clip
-from sam2_cog.media.video import Frame, VideoInfo, probe, read_frames
+from sam2_cog.media.video import Frame, VideoInfo, pick_frames, probe, read_frames
 
 _PIECE = 1 << 20
 _LONGEST_NAME = 100
@@ -74,9 +74,19 @@ class Shots:
         for first, info in zip(self.starts, self.videos, strict=True):
             begin, end = max(start - first, 0), min(stop - first, info.frame_count)
             if begin < end:
-                with closing(read_frames(info, begin, end)) as frames:
-                    for frame in frames:
-                        yield Frame(first + frame.index, frame.time_seconds, frame.image)
+                yield from _numbered_through(first, read_frames(info, begin, end))
+
+    def pick(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
+        """The frames with these ascending numbers."""
+        for first, info in zip(self.starts, self.videos, strict=True):
+            wanted = [index - first for index in indices if 0 <= index - first < info.frame_count]
+            yield from _numbered_through(first, pick_frames(info, wanted))
+
+
+def _numbered_through(first: int, frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
+    with closing(frames):
+        for frame in frames:
+            yield Frame(first + frame.index, frame.time_seconds, frame.image)
 
 
 @contextmanager
@@ -109,10 +119,11 @@ def _probed(path: Path, file: Path) -> VideoInfo:
     return info
 
 
-def _single_files(*paths: Path) -> tuple[VideoInfo, ...]:
-    if excess := limits.SHOTS.excess(len(paths)):
+def _single_files(path: Path, *further: Path) -> tuple[VideoInfo, ...]:
+    first = _single_file(path)  # who names many frames one by one is told that, not how many videos there may be
+    if excess := limits.SHOTS.excess(1 + len(further)):
         raise UnreadableVideo(f"video: there are {excess}")
-    return tuple(_single_file(path) for path in paths)
+    return (first, *map(_single_file, further))
 
 
 def _single_file(path: Path) -> VideoInfo:

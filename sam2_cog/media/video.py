@@ -9,7 +9,7 @@ is left out and the RGB taken as it is.
 import json
 import logging
 from bisect import bisect_right
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -130,7 +130,12 @@ _all_copies = Lock()
 
 
 def probe(
-    path: Path | str, frame_rate: Fraction | None = None, *, first_only: bool = False, certain: bool = False
+    path: Path | str,
+    frame_rate: Fraction | None = None,
+    *,
+    first_only: bool = False,
+    certain: bool = False,
+    used: slice = slice(None),
 ) -> VideoInfo:
     """Say what a clip is. The frames of a video are those that its packets promise, else all of them are decoded once.
 
@@ -140,6 +145,7 @@ def probe(
         first_only: count no further than a video's first frame, which takes no longer for a long clip: enough to show
             it. A video's `frame_count` is then 1, and what depends on its other frames is not known.
         certain: decode all frames of a video to count them, whatever its packets promise.
+        used: the frames that will be read. Of a zip or a folder of frames the others are counted, not looked at.
 
     Raises:
         UnreadableVideo: the file is missing, or no frame can be read from it.
@@ -150,7 +156,7 @@ def probe(
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise unreadable(path, "is empty")
-        images = probe_images(path)
+        images = probe_images(path, used=used)
         rate = frame_rate or stream_header.DEFAULT_RATE
         info = _probe_video(path, first_only, certain) if images is None else image_info(path, images, rate)
     except PermissionError:
@@ -210,6 +216,31 @@ def read_frames(info: VideoInfo, start: int = 0, stop: int | None = None) -> Gen
     if info.container in IMAGE_CONTAINERS or start == stop:
         return _numbered(info, start, stop, read_images(info.path, wanted))
     return _numbered(info, start, stop, _decode(info.whole, wanted))
+
+
+def pick_frames(info: VideoInfo, indices: Sequence[int]) -> Generator[Frame, None, None]:
+    """Yield the frames with these ascending indices, as `read_frames` has them; each is decoded once at most.
+
+    Raises:
+        UnreadableVideo, BrokenPromise: as `read_frames`.
+    """
+    for stretch in _stretches(info, indices):
+        # of several read as the rest of the clip, which is not copied as a window is
+        stop = stretch[0] + 1 if len(stretch) == 1 else None
+        with closing(read_frames(info, stretch[0], stop)) as frames:
+            wanted = set(stretch)
+            yield from (frame for frame in islice(frames, stretch[-1] - stretch[0] + 1) if frame.index in wanted)
+
+
+def _stretches(info: VideoInfo, indices: Sequence[int]) -> list[list[int]]:
+    """Ascending indices, those together of which one lies on the way from where decoding begins to the next."""
+    stretches: list[list[int]] = []
+    for index in indices:
+        if stretches and _begin(info.whole, info.numbers[index])[1] <= info.numbers[stretches[-1][-1]]:
+            stretches[-1].append(index)
+        else:
+            stretches.append([index])
+    return stretches
 
 
 def _numbered(
@@ -347,14 +378,22 @@ def _decode(info: VideoInfo, wanted: range) -> Generator[np.ndarray, None, None]
     frames, as it is in a GIF, the decoded frames are. Both is done here, in the thread of the caller, which a cancel
     reaches, and not when the first frame is asked for.
     """
-    source, start, stop = info, wanted.start, wanted[-1] + 1
-    if start > _MOST_IN_VAIN and not len(info.seek_points) and info.uniform and info.orderly:
-        source = _indexed(info)
-    position = bisect_right(source.seek_points, start) - 1
-    anchor = int(source.seek_points[position]) if position >= 0 else 0
+    start, stop = wanted.start, wanted[-1] + 1
+    source, anchor = _begin(info, start)
     if start - anchor > _MOST_IN_VAIN and (copy := _decoded(info, source, anchor, start, stop)):
         return _every(copy.read(start, stop), wanted.step)
     return _decode_from(source, anchor, wanted)
+
+
+def _begin(info: VideoInfo, start: int) -> tuple[VideoInfo, int]:
+    """The clip or its indexed copy, and the number of the frame where decoding begins to reach frame `start`."""
+    if info.container in IMAGE_CONTAINERS:
+        return info, 0 if info.container == "image" else start  # an animation, or files
+    source = info
+    if start > _MOST_IN_VAIN and not len(info.seek_points) and info.uniform and info.orderly:
+        source = _indexed(info)
+    position = bisect_right(source.seek_points, start) - 1
+    return source, int(source.seek_points[position]) if position >= 0 else 0
 
 
 def _every(images: Generator[np.ndarray, None, None], step: int) -> Generator[np.ndarray, None, None]:

@@ -130,7 +130,8 @@ class VideoOutput(Output):
     def _times(self) -> dict[str, Any]:
         """Options that carry every time stamp through ffmpeg as it is."""
         base = f"{self._time_base.numerator}/{self._time_base.denominator}"
-        return {"copyts": None, **passthrough(), "enc_time_base": base}
+        # of the picture alone: Opus and AAC count their samples in the sound's own time base
+        return {"copyts": None, **passthrough(), "enc_time_base:v": base}
 
 
 def _even(picture: Picture) -> Picture:

@@ -1,7 +1,7 @@
 """A WebM: VP9 in yuv420p, which browsers play, with a plane of straight alpha for `cutout`.
 
 Size: the source's; odd ones need nothing. Times: to the millisecond, which is WebM's clock. Up to ffmpeg 6, Opus sound
-    that is copied begins the 7 ms of its lead-in too early; from 7 on it keeps its time.
+    begins the 7 ms of its lead-in too early; from 7 on it keeps its time.
 Quality: `quality` q is VP9's constant quality 60 - 0.5 q: 100 -> 10, 80 -> 20, 50 -> 35, 1 -> 60.
 """
 

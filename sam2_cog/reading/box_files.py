@@ -129,11 +129,11 @@ def _csv(video: _Video, lines: Sequence[str], delimiter: str) -> list[_Found]:
 def _coco(video: _Video, text: str) -> list[_Found]:
     try:
         said: Any = json.loads(text)
-        frames = {one["id"]: _frame_of(one) for one in said["images"]}
+        images = {one["id"]: (_frame_of(one), one.get("width"), one.get("height")) for one in said["images"]}
         names = {one["id"]: one["name"] for one in said["categories"]}
         boxes = [
             (
-                frames[one["image_id"]],
+                images[one["image_id"]],
                 names[one["category_id"]],
                 one.get("track_id", ""),
                 [float(side) for side in one["bbox"]],
@@ -145,10 +145,21 @@ def _coco(video: _Video, text: str) -> list[_Found]:
         raise InvalidRequest(
             f"boxes: {video.file} is no COCO data set with images, annotations with a bbox, and categories"
         ) from None
-    return [
-        _found(video, f"annotation {number}", frame, name, box, track)
-        for number, ((frame, name, track, _), box) in enumerate(zip(boxes, corners, strict=True), 1)
-    ]
+    found = []
+    for number, (((frame, *size), name, track, _), box) in enumerate(zip(boxes, corners, strict=True), 1):
+        called = f"annotation {number}"
+        _check_size(video, called, size)
+        found.append(_found(video, called, frame, name, box, track))
+    return found
+
+
+def _check_size(video: _Video, called: str, size: Sequence[Any]) -> None:
+    """The numbers of a box on a smaller copy of the frame would be of another place; an image need not say its size."""
+    if all(isinstance(side, int) and 0 < side < 1_000_000 for side in size) and size != [video.width, video.height]:
+        raise InvalidRequest(
+            f"boxes: {called} is on an image of {size[0]}x{size[1]}, but the video is {video.width}x{video.height}, "
+            "and the image must be too"
+        )
 
 
 def _frame_of(image: dict[str, Any]) -> Any:
@@ -166,13 +177,13 @@ def _yolo(video: _Video, lines: Sequence[str]) -> list[_Found]:
         if not cells:
             continue
         if (
-            len(cells) < 5
+            len(cells) not in (5, 6)  # an outline has more numbers, and its first four are no box
             or not all(map(_NUMBER.fullmatch, cells))
             or not all(0 <= float(cell) <= 1 for cell in cells[1:5])
         ):
             raise InvalidRequest(
                 f"boxes: line {number} is {quoted(line)}, but a line is CSV ({', '.join(COLUMNS)}) or YOLO's class, "
-                "x, y, width and height, the last four from 0 to 1"
+                "x, y, width and height, the last four from 0 to 1, and at most one number more"
             )
         x, y, w, h = (
             float(cell) * side for cell, side in zip(cells[1:5], (video.width, video.height) * 2, strict=True)

@@ -100,6 +100,9 @@ class _OneImage:
         if start == 0 and stop != 0:
             yield Frame(0, 0.0, self.image)
 
+    def pick(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
+        yield from self.read(0, len(indices))
+
 
 def _alone(one: ObjectPrompts, index: int, number: int) -> ObjectPrompts:
     """What an object is told on one image, as if that were a clip."""

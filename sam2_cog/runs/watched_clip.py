@@ -1,13 +1,13 @@
 """A clip as a run reads it: decoded ahead, counted, timed, and given up at the deadline."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 
 from sam2_cog.engine.passes import Passes
 from sam2_cog.limits import Deadline
 from sam2_cog.media.shots import Shots
-from sam2_cog.media.video import Frame, VideoInfo, read_frames
+from sam2_cog.media.video import Frame, VideoInfo, pick_frames, read_frames
 from sam2_cog.overlap import read_ahead
 from sam2_cog.progress import Progress
 from sam2_cog.prompts import ObjectPrompts, prompt_frames
@@ -37,6 +37,13 @@ class WatchedClip:
                     self.count_frame()
                 yield frame
 
+    def pick(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
+        """Yield the frames with these ascending indices."""
+        with closing(self.watch(self._picked(indices))) as frames:
+            for frame in frames:
+                self.count_frame()
+                yield frame
+
     def watch(self, frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
         """Yield frames from elsewhere, and count the seconds of waiting for them."""
         with closing(frames):
@@ -49,15 +56,17 @@ class WatchedClip:
                 yield frame
 
     def _frames(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
-        """Decoded in a thread of its own, unless it is one frame or a few too large to wait."""
+        """Decoded in a thread of its own, unless they are too large to wait."""
         begin = time.perf_counter()
         frames, depth = self._source(start, stop), frames_between_stages(self._info)
         self.seconds += time.perf_counter() - begin  # of copying what lies before them
-        alone = stop is not None and stop - start == 1
-        return read_ahead(frames, depth) if depth and not alone else frames
+        return read_ahead(frames, depth) if depth else frames
 
     def _source(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
         return read_frames(self._info, start, stop)
+
+    def _picked(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
+        return pick_frames(self._info, indices)
 
     def count_frame(self) -> None:
         """One frame more is done."""
@@ -81,6 +90,9 @@ class WatchedShots(WatchedClip):
 
     def _source(self, start: int, stop: int | None) -> Generator[Frame, None, None]:
         return self._shots.read(start, stop)
+
+    def _picked(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
+        return self._shots.pick(indices)
 
 
 def frames_between_stages(info: VideoInfo) -> int:

@@ -161,13 +161,6 @@ def test_a_line_that_means_nothing_is_named(tmp_path: Path, line: str, said: str
     assert said in refusal(tmp_path / "jobs.jsonl")
 
 
-def test_no_result_is_called_as_the_list_of_what_is_done(tmp_path: Path) -> None:
-    for name in ("status", "Status-0-of-2"):
-        row = {"id": name, "video": "a.mp4", "click_coordinates": "[1,2]"}
-        assert "choose another id" in refusal(write(tmp_path / "jobs.jsonl", [row | {"output_format": "jsonl"}]))
-        read_manifest(write(tmp_path / "jobs.jsonl", [row]))
-
-
 def test_no_result_takes_the_place_of_another_rows_file(tmp_path: Path) -> None:
     rows = [{"id": "b", "video": "a.mp4", "masks": "m.png"}, {"id": "c", "video": "b.mp4", "masks": "m.png"}]
     jobs = read_manifest(write(tmp_path / "jobs.jsonl", rows))
@@ -183,6 +176,12 @@ def test_a_home_that_nobody_has_is_part_of_a_name(tmp_path: Path) -> None:
     row = {"video": "~nobody-of-that-name/a.mp4", "click_coordinates": "[1,2]"}
     (job,) = read_manifest(write(tmp_path / "jobs.jsonl", [row]))
     assert job.sources["video"] == str(tmp_path / row["video"])
+
+
+def test_no_result_takes_the_place_of_what_is_written_of_the_run(tmp_path: Path) -> None:
+    row = {"id": "Status", "video": "a.mp4", "click_coordinates": "[1,2]", "output_format": "jsonl"}
+    (job,) = read_manifest(write(tmp_path / "jobs.jsonl", [row]))
+    assert (job.name, job.stem) == ("Status", "Status_2")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from sam2_cog.media import decoded_copy, video
 from sam2_cog.media.decoded_copy import copy_images, images_that_fit
-from sam2_cog.media.video import VideoInfo, probe, read_frames
+from sam2_cog.media.video import VideoInfo, part_of, pick_frames, probe, read_frames
 from tests.clips import children, frame_number, numbered_frames, write_clip
 
 COUNT, WINDOW = 230, 32
@@ -79,6 +79,32 @@ def test_all_windows_from_the_back_are_the_frames_of_a_forward_read(
     runs.clear()
     assert np.array_equal(np.concatenate(list(backward(info))[::-1]), whole)
     assert sum(decoded for _, decoded in runs) < 2 * info.frame_count, "each is decoded about once"
+
+
+def test_single_frames_are_decoded_on_the_way_to_each_other(info: VideoInfo, runs: list[tuple[int, int]]) -> None:
+    """In a clip with one key frame ten prompt frames cost one decode, not ten."""
+    indices = [3, 40, 75, 76, 99, 120, 121, 180, 190, 229]
+    whole = images(read_frames(info))
+    runs.clear()
+    found = list(pick_frames(info, indices))
+    assert [frame.index for frame in found] == indices
+    assert [frame.time_seconds for frame in found] == [float(info.frame_times[index]) for index in indices]
+    assert np.array_equal(images(iter(found)), whole[indices])
+    assert len(runs) == (3 if info.container.startswith("matroska") else 1), "once for each key frame"
+    assert info not in video._copies or video._copies[info].decoded is None
+
+
+def test_frames_are_picked_of_a_part_of_a_clip(gif: VideoInfo, runs: list[tuple[int, int]]) -> None:
+    found = list(pick_frames(part_of(gif, range(50, 210, 3)), [0, 7, 50]))
+    assert [frame.index for frame in found] == [0, 7, 50]
+    assert [frame_number(frame.image) for frame in found] == [50, 71, 200] and len(runs) == 1
+
+
+def test_nothing_runs_on_when_no_more_is_picked(gif: VideoInfo) -> None:
+    picked = pick_frames(gif, [5, 100, 200])
+    assert frame_number(next(picked).image) == 5 and children()
+    picked.close()
+    assert not children() and list(pick_frames(gif, [])) == []
 
 
 def test_where_not_all_fit_there_are_several_copies(

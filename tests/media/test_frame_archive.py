@@ -65,6 +65,11 @@ def test_the_order_of_ten_and_two(tmp_path: Path) -> None:
     assert numbers(folder) == list(range(12))
 
 
+def test_what_only_begins_as_an_image_is_refused_without_words_of_python(tmp_path: Path) -> None:
+    (raw := tmp_path / "photo.cr2").write_bytes(b"II*\0\x10\0\0\0CR" + bytes(200))
+    assert refusal(raw) == "cannot be decoded: cannot identify image file"
+
+
 def test_a_folder_is_refused_as_a_zip_is(tmp_path: Path) -> None:
     small = encode_image(FRAMES[0][:40])
     folder = fill(tmp_path / "shot", {})

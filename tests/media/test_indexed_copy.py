@@ -66,6 +66,13 @@ def test_windows_from_the_back_begin_in_the_middle(info: VideoInfo, starts: list
     assert starts == [True] * 3
 
 
+def test_packets_of_an_avi_do_not_say_when_their_frames_are_shown(tmp_path: Path) -> None:
+    """Numbered as they are stored, the third after a key frame would come in place of the fourth."""
+    info = probe(write_clip(tmp_path / "a.avi", FRAMES, options=("-g", "12", "-bf", "2")))
+    for start in range(84, 97):
+        assert [frame_number(frame.image) for frame in read_frames(info, start, start + 1)] == [start]
+
+
 def test_a_clip_with_one_key_frame_is_read_from_its_beginning(tmp_path: Path, starts: list[bool]) -> None:
     info = probe(write_clip(tmp_path / "a.gif", FRAMES, codec="gif", pix_fmt="rgb8", rate=25))
     starts.clear()

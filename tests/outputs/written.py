@@ -4,6 +4,7 @@ import json
 import subprocess
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,12 @@ def spec_for(info: VideoInfo, path: Path, **options: Any) -> OutputSpec:
 def write(
     spec: OutputSpec, output_format: str = "mp4", masks_of: Callable[[VideoInfo, int], FrameMasks] = masks_of
 ) -> Path:
-    """The whole clip, written; nothing but the result may lie beside it."""
+    """All frames of the spec's video, written; nothing but the result may lie beside it."""
     others = set(spec.path.parent.iterdir())
     with output_for(output_format, spec) as output:
         for frame in read_frames(spec.video):
-            output.write(frame, masks_of(spec.video, frame.index))
+            number = spec.video.numbers[frame.index]
+            output.write(replace(frame, index=number), masks_of(spec.video, number))
     expected = -(-spec.video.frame_count // spec.frame_interval)
     assert output.frames_written == expected and output.encode_seconds > 0
     assert set(spec.path.parent.iterdir()) == others | {spec.path}

@@ -136,6 +136,14 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         "0 0.5 0.5 12 0.5",
         "line 1 is '0 0.5 0.5 12 0.5', but a line is CSV (frame, name, x0, y0, x1, y1) or YOLO's",
     ),
+    "outline": (
+        "0 0.1 0.1 0.2 0.1 0.2 0.3 0.1 0.3",
+        "line 1 is '0 0.1 0.1 0.2 0.1 0.2 0.3 0.1 0.3', but a line is CSV (frame, name, x0, y0, x1, y1) or YOLO's",
+    ),
+    "another size": (
+        coco([box(1)], i1={"file_name": "0.png", "width": 320, "height": 180}),
+        "annotation 1 is on an image of 320x180, but the video is 640x360, and the image must be too",
+    ),
     "prose": ("a dog", "line 1 is 'a dog', but a line is CSV"),
     "json": ("{", "boxes is no COCO data set with images, annotations with a bbox, and categories"),
     "results": ('[{"image_id": 1, "bbox": [1, 2, 3, 4]}]', "boxes is no COCO data set with images"),

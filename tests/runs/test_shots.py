@@ -233,7 +233,7 @@ def test_paths_that_are_no_shots_are_refused(shots: Path, tmp_path: Path, monkey
     Image.fromarray(numbered_frames(1)[0]).save(photo)
 
     def refusal(*further: Path, output: str = "result.zip", **given: Any) -> str:
-        request = Request(clip, "[1,1]", **given.pop("inputs", {}))
+        request = Request(**{"video": clip, "click_coordinates": "[1,1]"} | given.pop("inputs", {}))
         with pytest.raises((UnreadableVideo, InvalidRequest)) as refused:
             segment_video(request, lambda: pytest.fail("loaded"), tmp_path / output, further=further, **given)
         return str(refused.value)
@@ -262,6 +262,7 @@ def test_paths_that_are_no_shots_are_refused(shots: Path, tmp_path: Path, monkey
     assert refusal(clip) == expected
     monkeypatch.setenv("SAM2_MAX_SHOTS", "2")
     assert refusal(clip, clip) == "video: there are 3 videos, but at most 2 are allowed (SAM2_MAX_SHOTS)"
+    assert refusal(photo, photo, inputs={"video": photo}) == f"video: photo.jpg is no video, {needed}"
 
 
 def test_bad_zips_are_refused_and_leave_nothing(shots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
