@@ -18,7 +18,7 @@ curl -s http://localhost:$(PORT)/predictions -H 'Content-Type: application/json'
 endef
 export CURL
 
-.PHONY: help demo ui test test-debian test-ffmpeg test-integrations test-wheel serve weights bench lint train-demo chromium system
+.PHONY: help demo ui test test-debian test-ffmpeg test-integrations test-wheel serve weights bench fuzz lint train-demo chromium system
 .DELETE_ON_ERROR:
 
 help: ## Say what there is

@@ -10,16 +10,18 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import Field, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sam2_cog import __version__
 from sam2_cog.errors import CheckpointError, InvalidRequest, ReaderGone, UnreadableVideo
 
 if TYPE_CHECKING:
+    from sam2_cog.pipeline import Result
     from sam2_cog.progress import Progress
+    from sam2_cog.request import Option
 
 REFUSED = 2
 FAILED = 1
@@ -106,14 +108,8 @@ def _segment(arguments: argparse.Namespace) -> None:
             checkpoint=arguments.checkpoint,
             further=further,
         )
-    say = partial(print, file=sys.stderr if arguments.output == "-" else sys.stdout)  # there are the results
-    say(
-        f"{result.path}: {result.frames} frames, {result.objects} objects, {result.seconds:.1f} s "
-        f"(decode {result.decode_seconds:.1f}, network {result.network_seconds:.1f}; "
-        f"beside them paint {result.paint_seconds:.1f}, encode {result.encode_seconds:.1f})"
-    )
-    for note in result.notes:
-        say(note)
+    for line in _told(result):
+        print(line, file=sys.stderr if arguments.output == "-" else sys.stdout)  # there are the results
 
 
 def _local_path(name: str, text: str) -> Path:
@@ -149,6 +145,16 @@ def _bar() -> "Iterator[Progress | None]":
             bar.update(done - bar.n)
 
         yield show
+
+
+def _told(result: "Result") -> Iterator[str]:
+    """What is said at the end."""
+    yield (
+        f"{result.path}: {result.frames} frames, {result.objects} objects, {result.seconds:.1f} s "
+        f"(decode {result.decode_seconds:.1f}, network {result.network_seconds:.1f}; "
+        f"beside them paint {result.paint_seconds:.1f}, encode {result.encode_seconds:.1f})"
+    )
+    yield from result.notes
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
@@ -199,25 +205,12 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for item in fields(Request):
-        limits = option(item.name)
-        if item.name == "video":
-            parser.add_argument("video", metavar="VIDEO", help=limits.description)
-            parser.add_argument(
-                "further", metavar="VIDEO", nargs="*", help="further videos: together they are shots, in this order"
-            )
-            continue
-        if isinstance(item.default, bool):
-            parser.add_argument("--" + item.name.replace("_", "-"), action="store_true", help=limits.description)
-            continue
-        default = "" if item.default is None else f" (default: {item.default!r})"
-        parser.add_argument(
-            "--" + item.name.replace("_", "-"),
-            default=item.default,
-            type=str if limits.choices or item.default is None else item.type,
-            choices=limits.choices or None,
-            metavar=None if limits.choices else _METAVARS.get(type(item.default), "N"),
-            help=limits.description.replace("%", "%%") + default,
-        )
+        if item.name != "video":
+            _add_input(parser, item, option(item.name))
+    parser.add_argument("video", metavar="VIDEO", help=option("video").description)
+    parser.add_argument(
+        "further", metavar="VIDEO", nargs="*", help="further videos: together they are shots, in this order"
+    )
     parser.add_argument(
         "--output", required=True, metavar="FILE", help="where the result goes; - is the standard output, for jsonl"
     )
@@ -229,15 +222,32 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.set_defaults(run=_segment)
 
 
+def _add_input(parser: argparse.ArgumentParser, item: "Field[Any]", limits: "Option") -> None:
+    """The flag of an input, with its default, choices and type."""
+    flag, text = "--" + item.name.replace("_", "-"), limits.description.replace("%", "%%")
+    if isinstance(item.default, bool):
+        parser.add_argument(flag, action="store_true", help=text)
+        return
+    parser.add_argument(
+        flag,
+        default=item.default,
+        type=str if limits.choices or item.default is None else item.type,
+        choices=limits.choices or None,
+        metavar=None if limits.choices else _METAVARS.get(type(item.default), "N"),
+        help=text if item.default is None else f"{text} (default: {item.default!r})",
+    )
+
+
+def _add_described(commands: "argparse._SubParsersAction[_Parser]", name: str, text: str, description: str) -> _Parser:
+    """A command whose description keeps its lines."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    return commands.add_parser(name, help=text, description=description, formatter_class=formatter)
+
+
 def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
     from sam2_cog.evaluate import command as evaluation
 
-    parser = commands.add_parser(
-        "evaluate",
-        help="measure J and F on labelled clips",
-        description=evaluation.DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _add_described(commands, "evaluate", "measure J and F on labelled clips", evaluation.DESCRIPTION)
     evaluation.add_arguments(parser)
     _add_model(parser)
     parser.set_defaults(run=_evaluate)
@@ -246,12 +256,7 @@ def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_ui(commands: "argparse._SubParsersAction[_Parser]") -> None:
     from sam2_cog.page import command as page
 
-    parser = commands.add_parser(
-        "ui",
-        help="a page to click in",
-        description=page.DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _add_described(commands, "ui", "a page to click in", page.DESCRIPTION)
     page.add_arguments(parser)
     _add_model(parser)
     parser.set_defaults(run=page.run)
@@ -274,12 +279,7 @@ def _add_weights(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_fleet(commands: "argparse._SubParsersAction[_Parser]") -> None:
     from sam2_cog.fleet import command as fleet
 
-    batch = commands.add_parser(
-        "batch",
-        help="carry out a manifest of many requests",
-        description=fleet.DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    batch = _add_described(commands, "batch", "carry out a manifest of many requests", fleet.DESCRIPTION)
     fleet.add_batch_arguments(batch)
     _add_checkpoint(batch)
     _add_model(batch)

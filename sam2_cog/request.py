@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sam2_cog.errors import InvalidRequest, quoted, shortened
+from sam2_cog.prompts import PROPAGATIONS
 from sam2_cog.reading.click_lists import POINTS_EXAMPLE
 
 MaskType = Literal["binary", "highlighted", "greenscreen", "cutout", "probability"]
@@ -164,13 +165,18 @@ class Request:
     propagation: str = _input(
         "both",
         "both finds the objects on every frame; forward leaves the frames before the first click empty.",
-        choices=("both", "forward"),
+        choices=PROPAGATIONS,
     )
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = _checked(item.name, getattr(self, item.name), item.default, option(item.name))
             object.__setattr__(self, item.name, value)
+        self._check_prompts()
+        self._check_frames()
+        self._check_mask_type()
+
+    def _check_prompts(self) -> None:
         if not (self.click_coordinates.strip() or self.masks or self.boxes):
             raise InvalidRequest(
                 f"click_coordinates: there is no point, but at least one is needed, such as {POINTS_EXAMPLE}, "
@@ -178,6 +184,8 @@ class Request:
             )
         if self.mask_frames.strip() and self.masks is None:
             raise InvalidRequest(f"mask_frames: {quoted(self.mask_frames)} chooses among masks, but there are no masks")
+
+    def _check_frames(self) -> None:
         if 0 <= self.end_frame < self.start_frame:
             raise InvalidRequest(
                 f"end_frame: {self.end_frame} lies before start_frame {self.start_frame}, "
@@ -185,6 +193,8 @@ class Request:
             )
         if 0 < self.video_fps < SLOWEST_FPS:
             raise InvalidRequest(f"video_fps: {self.video_fps} is not allowed, it must be 0 or at least {SLOWEST_FPS}")
+
+    def _check_mask_type(self) -> None:
         if self.mask_type == "cutout" and self.output_format in OPAQUE:
             raise InvalidRequest(
                 f"mask_type: cutout has a transparent background, which {self.output_format} cannot hold, "

@@ -1,7 +1,5 @@
 """The maker of the demo checkpoint: clips, prompts, losses and a few steps of training."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ import torch
 
 from tools.train_demo import clips, losses, prompts
 from tools.train_demo.batches import Batches
-from tools.train_demo.score import region_similarity
 from tools.train_demo.train import Settings, Trainer
 
 
@@ -155,12 +152,6 @@ def test_the_loss_weighs_the_mask_that_is_taken() -> None:
         certain = losses.frame_loss(masks, ious, score, truth, ambiguous=False)
         assert (ambiguous > certain + 1) == costs_more_when_ambiguous
         assert (certain > ambiguous + 1) == (not costs_more_when_ambiguous)
-
-
-def test_region_similarity_of_nothing_is_one() -> None:
-    assert region_similarity(~MASK & MASK, ~MASK & MASK) == 1
-    assert region_similarity(MASK, ~MASK) == 0
-    assert region_similarity(MASK, np.roll(MASK, 15, axis=1)) == pytest.approx(1 / 3)
 
 
 def _trainer(folder: Path) -> Trainer:

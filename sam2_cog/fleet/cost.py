@@ -1,7 +1,7 @@
 """What a manifest would cost, from the strings and the headers of the videos alone: no frame is decoded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,12 @@ from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.storage import fetch
 from sam2_cog.held import HeldFolder
 from sam2_cog.limits import FRAMES
-from sam2_cog.media.frame_archive import HoldsVideos, ImageClip, UnlikeImages, probe_images, unreadable
+from sam2_cog.media.frame_archive import HoldsVideos, ImageClip, UnlikeImages, probe_images
 from sam2_cog.media.image_set import probe_image_set
+from sam2_cog.media.refusals import unreadable
 from sam2_cog.media.stream_header import nominal_rate, picture_stream, rotation
 from sam2_cog.media.video import VideoInfo, describe
-from sam2_cog.prompts import PromptStrings, parse_prompts
-from sam2_cog.reading.box_files import read_boxes
-from sam2_cog.reading.mask_files import read_masks
+from sam2_cog.runs.objects import objects_within
 
 FURTHER_OBJECT = 0.25
 """What each object after the first adds to the time of a frame.
@@ -60,11 +59,7 @@ def _length_and_objects(job: Job) -> tuple[int, int]:
         files: dict[str, Any] = {name: fetch(name, at, folder / name) for name, at in job.sources.items()}
         request = replace(job.request, **files)
         length, width, height = _header(request.video)
-        size: dict[str, Any] = {"width": width, "height": height, "frame_count": FRAMES.value}
-        masks = read_masks(request.masks, request.mask_frames, **size) if request.masks else ()
-        boxes = read_boxes(request.boxes, **size) if request.boxes else ()
-    said = [getattr(request, item.name) for item in fields(PromptStrings)]
-    objects = parse_prompts(*said, **size, from_files=[*masks, *boxes])
+        objects = objects_within(request, width, height, FRAMES.value)
     return len(range(length)[request.part]), len(objects)
 
 

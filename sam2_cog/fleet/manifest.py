@@ -125,7 +125,7 @@ def _distinct(pairs: Sequence[tuple[str, Any]]) -> Row:
     """The row, in which a name must not stand twice: one of the two would be lost. No name is no column."""
     twice = [name for name, count in Counter(name for name, _ in pairs if name).items() if count > 1]
     if twice:
-        raise ValueError(f"the column {quoted(twice[0])} stands there twice")
+        raise ValueError(f"it has more than one column {quoted(twice[0])}")
     return dict(pairs)
 
 

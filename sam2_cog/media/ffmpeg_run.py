@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sam2_cog import limits
-from sam2_cog.media.frame_archive import unreadable
+from sam2_cog.media.refusals import unreadable
 
 SOURCE = "file:/dev/stdin"
 _DEMUXERS = (
@@ -62,6 +62,15 @@ def input_options() -> dict[str, Any]:
         "codec_whitelist": _DECODERS,
         "max_pixels": limits.VIDEO_PIXELS.value,
     }
+
+
+COMPACT = ("-of", "compact=p=0")
+"""ffprobe's options for a line per packet or frame, which `compact_entries` reads."""
+
+
+def compact_entries(line: bytes) -> dict[str, str]:
+    """The entries of a line by their names."""
+    return dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
 
 
 def ffprobe(*options: str, source: str = SOURCE) -> list[str]:

@@ -15,6 +15,7 @@ from decimal import Decimal
 from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -32,27 +33,17 @@ from sam2_cog.media.image_file import (
     require_usable,
     upright_size,
 )
+from sam2_cog.media.refusals import check_size, sentence, unreadable
 
 MAX_IMAGE_BYTES = 1 << 28  # more than an incompressible image of 67 megapixels takes
 IMAGE_CONTAINERS = ("zip", "folder", "image")
 
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a bound on what comes out
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NOT_THE_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOENT)
 _LABEL_LENGTH = 60  # the end of a longer name says enough
 _VIDEO_SUFFIXES = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".ts",
-    ".mts",
-    ".m2ts",
-    ".mpg",
-    ".mpeg",
-    ".wmv",
-    ".flv",
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"),
+    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv"),
 )
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _NAME_PARTS = re.compile(r"([^0-9]*?)((?:(?<![^_])-)?[0-9]+|\Z)")
@@ -90,24 +81,6 @@ class PackedFile:
     name: str
     size: int
     read: Callable[[], bytes]
-
-
-def sentence(path: Path, found: str) -> str:
-    """What is to be said of a video input: `found` goes on after the file's base name, without a full stop."""
-    return "".join(letter if letter.isprintable() else "?" for letter in f"video: {path.name} {found}")
-
-
-def unreadable(path: Path, found: str) -> UnreadableVideo:
-    """The error for a video input, see `sentence`."""
-    return UnreadableVideo(sentence(path, found))
-
-
-def check_size(path: Path, width: int, height: int, most: limits.Limit = limits.PIXELS) -> None:
-    """Refuse a picture that would not fit a sane amount of memory: of more than `most` pixels, or too long a side."""
-    if width < 1 or height < 1:
-        raise unreadable(path, f"is {width}x{height}, but a frame has at least one pixel")
-    if excess := limits.SIDE.excess(max(width, height)) or most.excess(width * height):
-        raise unreadable(path, f"is {width}x{height}: {excess}")
 
 
 def probe_images(path: Path, *, headers_only: bool = False, used: slice = slice(None)) -> ImageClip | None:
@@ -279,11 +252,16 @@ def listing(path: Path, container: str) -> Iterator[list[PackedFile]]:
         yield [PackedFile(entry.filename, entry.file_size, partial(unpacked, archive, entry)) for entry in packed]
 
 
-def unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """The content of an entry, one byte more than it claims at most."""
+def open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> IO[bytes]:
+    """An entry to be read; raises BadZipFile for one whose packing has no bound on what comes out of a few bytes."""
     if entry.compress_type not in _COMPRESSIONS:
         raise zipfile.BadZipFile("it is neither stored nor deflated, as it must be")
-    with archive.open(entry) as packed:
+    return archive.open(entry)
+
+
+def unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """The content of an entry, one byte more than it claims at most."""
+    with open_entry(archive, entry) as packed:
         return packed.read(entry.file_size + 1)
 
 

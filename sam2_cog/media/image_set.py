@@ -4,8 +4,9 @@ from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sam2_cog.media.frame_archive import probe_each, read_chosen, unreadable
+from sam2_cog.media.frame_archive import probe_each, read_chosen
 from sam2_cog.media.numbered_sequence import odd_frame
+from sam2_cog.media.refusals import unreadable
 from sam2_cog.media.stream_header import DEFAULT_RATE
 from sam2_cog.media.video import Frame, VideoInfo, image_info
 

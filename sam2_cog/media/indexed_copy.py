@@ -15,7 +15,7 @@ import ffmpeg
 import numpy as np
 
 from sam2_cog import limits
-from sam2_cog.media.ffmpeg_run import SOURCE, ffprobe, input_options, running, start
+from sam2_cog.media.ffmpeg_run import COMPACT, SOURCE, compact_entries, ffprobe, input_options, running, start
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ def _packets(file: IO[bytes]) -> tuple[Fraction, np.ndarray, bool]:
     """
     time_base, found, reordered = Fraction(1), [], False
     entries = "packet=pts,flags:stream=time_base,has_b_frames"
-    with running(ffprobe("-show_entries", entries, "-of", "compact=p=0"), _path(file)) as (process, _):
+    with running(ffprobe("-show_entries", entries, *COMPACT), _path(file)) as (process, _):
         for line in process.stdout:
-            entry = dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
+            entry = compact_entries(line)
             if "flags" in entry and entry["pts"].lstrip("-").isdigit():
                 found.append((int(entry["pts"]), int("K" in entry["flags"])))
             elif "time_base" in entry:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from sam2_cog import limits
-from sam2_cog.media.ffmpeg_run import ffprobe, reason, running
-from sam2_cog.media.frame_archive import sentence, unreadable
+from sam2_cog.media.ffmpeg_run import COMPACT, compact_entries, ffprobe, reason, running
+from sam2_cog.media.refusals import sentence, unreadable
 
 _TELLING = ("mov", "matroska")  # containers whose packets have times, and are marked where decoding may start
 _TELLING_CODECS = (  # whose decoders find a key frame where the packets mark one, whatever ffmpeg's age; qtrle's do not
@@ -51,7 +51,7 @@ def scan_packets(path: Path, stream: dict[str, Any], container: str) -> Scan | N
     pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
     with running(_packets_command(stream), path) as (process, errors):
         for line in process.stdout:
-            entry = _entries(line)
+            entry = compact_entries(line)
             flags = entry.get("flags", "D")  # a line of side data has none
             if "D" in flags:
                 continue  # an edit list says: to be decoded, not to be shown
@@ -84,7 +84,7 @@ def scan_frames(path: Path, stream: dict[str, Any], first_only: bool = False) ->
     pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
     with running(_command(stream, first_only), path) as (process, errors):
         for line in process.stdout:
-            entry = _entries(line)
+            entry = compact_entries(line)
             if "key_frame" not in entry:
                 continue  # a line of side data
             if entry["key_frame"] == "1":
@@ -125,17 +125,12 @@ def _command(stream: dict[str, Any], first_only: bool) -> list[str]:
     names = ("key_frame", "pts", "pkt_pts", "best_effort_timestamp", "pkt_duration", "duration", *_LOOK)
     extent = ("-read_intervals", f"%+#{_PACKETS_TO_FIRST_FRAME}") if first_only else ("-threads", "auto")
     chosen = ("-select_streams", str(stream["index"]), "-show_entries", f"frame={','.join(names)}")
-    return ffprobe(*chosen, "-of", "compact=p=0", *extent)
+    return ffprobe(*chosen, *COMPACT, *extent)
 
 
 def _packets_command(stream: dict[str, Any]) -> list[str]:
     chosen = ("-select_streams", str(stream["index"]), "-show_entries", "packet=pts,duration,flags")
-    return ffprobe(*chosen, "-of", "compact=p=0")
-
-
-def _entries(line: bytes) -> dict[str, str]:
-    """A line of ffprobe's compact form."""
-    return dict(item.partition("=")[::2] for item in line.decode("ascii", "replace").strip().split("|"))
+    return ffprobe(*chosen, *COMPACT)
 
 
 def _ticks(entry: dict[str, str], *names: str) -> int | None:

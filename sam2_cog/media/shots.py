@@ -25,8 +25,9 @@ from sam2_cog.media.frame_archive import (
     decoding,
     is_video,
     natural_key,
-    unreadable,
+    open_entry,
 )
+from sam2_cog.media.refusals import unreadable
 from sam2_cog.media.scan import excess_of_clip
 from sam2_cog.media.video import Frame, VideoInfo, pick_frames, probe, read_frames
 
@@ -163,10 +164,8 @@ def _copied(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder
     name = re.sub(r"[^\w.\- ]", "_", PurePosixPath(entry.filename).name)[-_LONGEST_NAME:].lstrip(". ")
     target = folder / (name or "shot")
     with decoding(path, f" ({target.name})", "a video"), target.open("wb") as file:
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise zipfile.BadZipFile("it is neither stored nor deflated, as it must be")
         left = entry.file_size
-        with archive.open(entry) as source:
+        with open_entry(archive, entry) as source:
             while left and (piece := source.read(min(_PIECE, left))):
                 file.write(piece)
                 left -= len(piece)

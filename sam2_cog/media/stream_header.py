@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_cog import limits
-from sam2_cog.media.frame_archive import check_size, sentence, unreadable
+from sam2_cog.media.refusals import check_size, sentence, unreadable
 from sam2_cog.media.to_bt709 import Colours
 
 DEFAULT_RATE = Fraction(24)  # frames a second where the source has no rate of its own
@@ -33,18 +33,22 @@ def picture_stream(path: Path, streams: list[dict[str, Any]]) -> dict[str, Any]:
     Raises:
         UnreadableVideo: there is none, or its size is beyond what is allowed.
     """
-    pictures = [
+    pictures = _pictures(streams)
+    if not pictures:
+        raise unreadable(path, "has sound but no picture" if streams else "has no picture")
+    stream = max(pictures, key=lambda candidate: candidate["disposition"].get("default", 0))
+    check_size(path, int(stream.get("width", 0)), int(stream.get("height", 0)), limits.VIDEO_PIXELS)
+    return stream
+
+
+def _pictures(streams: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
         stream
         for stream in streams
         if stream.get("codec_type") == "video"
         and not stream["disposition"].get("attached_pic")
         and not stream["disposition"].get("timed_thumbnails")
     ]
-    if not pictures:
-        raise unreadable(path, "has sound but no picture" if streams else "has no picture")
-    stream = max(pictures, key=lambda candidate: candidate["disposition"].get("default", 0))
-    check_size(path, int(stream.get("width", 0)), int(stream.get("height", 0)), limits.VIDEO_PIXELS)
-    return stream
 
 
 def nominal_rate(stream: dict[str, Any]) -> Fraction:
@@ -92,8 +96,12 @@ def colours(stream: dict[str, Any]) -> Colours | None:
     return None if (transfer, primaries) == ("SDR", "BT.709") else Colours(transfer, primaries)
 
 
-def notes(path: Path, stream: dict[str, Any]) -> Iterator[str]:
-    """What does not come through as it is when frames are read from this stream, as sentences."""
+def notes(path: Path, stream: dict[str, Any], streams: list[dict[str, Any]]) -> Iterator[str]:
+    """What does not come through as it is when frames are read from this one of a file's streams, as sentences."""
+    tracks = [one["index"] for one in _pictures(streams)]
+    if len(tracks) > 1:
+        taken = f"number {tracks.index(stream['index']) + 1}, of {stream['width']}x{stream['height']}"
+        yield sentence(path, f"has {len(tracks)} video tracks, of which {taken}, was taken")
     source = colours(stream)
     if source is not None and source.is_hdr:
         found = f"is HDR ({source.transfer}, {source.primaries}), and was converted to BT.709"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sam2_cog.limits import NVENC
 from sam2_cog.outputs import nvenc
 from sam2_cog.outputs.sound import SoundRule
 from sam2_cog.outputs.video import VideoOutput
@@ -37,7 +38,7 @@ class Mp4Output(VideoOutput):
         return "yuv420p"
 
     def _open(self, path: Path) -> None:
-        if nvenc.wanted() and not self.spec.separate_objects:
+        if NVENC.on and not self.spec.separate_objects:
             width, height = self.spec.video.width, self.spec.video.height
             self.on_gpu = nvenc.opens(width + width % 2, height + height % 2)
         super()._open(path)

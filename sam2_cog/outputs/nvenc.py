@@ -6,27 +6,17 @@ Pictures are coded in the order in which they are shown, so that times and edit 
 """
 
 import logging
-import os
 import subprocess
 import tempfile
 from functools import lru_cache
 from typing import Any
 
-from sam2_cog.errors import InvalidRequest
+from sam2_cog.limits import NVENC
 from sam2_cog.media.ffmpeg_run import start
 
 logger = logging.getLogger(__name__)
 
-VARIABLE = "SAM2_NVENC"
 _WAIT_SECONDS = 30
-
-
-def wanted() -> bool:
-    """Whether the environment asks for it; raises InvalidRequest for a value that is neither 0 nor 1."""
-    value = os.environ.get(VARIABLE, "").strip() or "0"
-    if value not in ("0", "1"):
-        raise InvalidRequest(f"{VARIABLE}: {value[:40]!r} is not allowed, it must be 0 or 1")
-    return value == "1"
 
 
 def codec(rate_factor: float) -> dict[str, Any]:
@@ -55,5 +45,5 @@ def opens(width: int, height: int) -> bool:
             process.kill()
             found = process.wait() == 0
     if not found:
-        logger.info("%s: the GPU's encoder cannot be opened for %dx%d: libx264 encodes.", VARIABLE, width, height)
+        logger.info("%s: the GPU's encoder cannot be opened for %dx%d: libx264 encodes.", NVENC.variable, width, height)
     return found

@@ -39,12 +39,18 @@ def one_polygon(mask: ObjectMask, tolerance: float = 0.0) -> NDArray[np.float64]
         return None
     pixels = mask.crop()
     lines, tree = cv2.findContours(pixels.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    _, labels, facts, _ = cv2.connectedComponentsWithStats(pixels.view(np.uint8), connectivity=8)
-    parts = [int(facts[labels[line[0, 0, 1], line[0, 0, 0]], cv2.CC_STAT_AREA]) for line in lines]
-    worth = [part if tree[0][i][3] < 0 else int(cv2.contourArea(lines[i])) for i, part in enumerate(parts)]
-    order = sorted(range(len(lines)), key=lambda i: (tree[0][i][3] >= 0, -worth[i]))  # the largest part, ..., the holes
+    is_hole = [parent >= 0 for *_, parent in tree[0]]
+    areas = _areas_of_parts(lines, pixels) if is_hole.count(False) > 1 else [mask.area] * len(lines)
+    worth = [int(cv2.contourArea(line)) if is_hole[i] else areas[i] for i, line in enumerate(lines)]
+    order = sorted(range(len(lines)), key=lambda i: (is_hole[i], -worth[i]))  # the largest part, ..., the holes
     rings = [_simplified(lines[i], tolerance) if tolerance else _stepped(lines[i][:, 0], pixels) for i in order]
     return join_rings(rings, [worth[i] for i in order], pixels) + mask.tight[:2]
+
+
+def _areas_of_parts(lines: Sequence[NDArray[Any]], pixels: Mask) -> list[int]:
+    """Of each outline how many pixels the part has that it is of; takes ten times as long as to find the outlines."""
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(pixels.view(np.uint8), connectivity=8)
+    return [int(facts[labels[line[0, 0, 1], line[0, 0, 0]], cv2.CC_STAT_AREA]) for line in lines]
 
 
 def edge_polygon(mask: ObjectMask, tolerance: float = 0.0) -> NDArray[np.float64] | None:

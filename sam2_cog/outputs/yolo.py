@@ -9,8 +9,6 @@ empty file.
 import json
 from collections.abc import Sequence
 
-import numpy as np
-
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs.dataset import Dataset
@@ -32,7 +30,7 @@ class YoloOutput(Dataset):
             ring = one_polygon(mask)
             if ring is not None:
                 shares = (ring + _INTO_THE_PIXEL) / (mask.size[1], mask.size[0])
-                numbers = " ".join(np.char.mod("%.6f", shares.ravel()))
+                numbers = " ".join(["%.6f"] * shares.size) % tuple(shares.ravel().tolist())
                 lines.append(f"{self.category_of[index]} {numbers}\n")
         self._zip.store(f"labels/{self.clip}_{frame.index:05d}.txt", "".join(lines).encode("ascii"))
 

@@ -209,7 +209,9 @@ def _values(input_name: str, text: str, count: int, default: str) -> list[str]:
 
 @contextmanager
 def _list_of(kind: str, example: str, input_name: str, text: str) -> Iterator[None]:
-    """A text that is no list is refused."""
+    """A text that is no list is refused, and in Python a list that is no text."""
+    if not isinstance(text, str):
+        raise InvalidRequest(f"{input_name}: {quoted(str(text))} is not a text, such as {example}")
     try:
         yield
     except NotAList:

@@ -48,7 +48,7 @@ def run(name: str, objects: tuple[ObjectPrompts, ...], frames: int, propagation:
 @pytest.mark.parametrize("propagation", ["both", "forward"])
 def test_every_kind_of_prompt_runs_on_the_device(propagation: str) -> None:
     objects = EVERY_KIND if propagation == "both" else EVERY_KIND[:3]
-    assert run("demo", objects, 7, propagation) == 7
+    assert run("demo", objects, 6, propagation) == 6
 
 
 def test_sixteen_objects_and_one_more_run_on_the_device() -> None:

@@ -43,8 +43,8 @@ def tiny() -> SAM2Base:
 
 
 @pytest.fixture(scope="module")
-def demo() -> LoadedModel:
-    return load_model("demo", device="cpu")
+def demo(demo_model: LoadedModel) -> LoadedModel:
+    return demo_model
 
 
 @pytest.mark.parametrize("name", OFFICIAL)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sam2_cog.engine import tracker as module
-from sam2_cog.engine.model import LoadedModel, build_network, cast_products, load_model, place_network
+from sam2_cog.engine.model import LoadedModel, build_network, cast_products, place_network
 from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.tracker import Run, Tracker
 from sam2_cog.masks import ObjectMask
@@ -23,8 +23,8 @@ from tests.scenarios import MemoryClip, Scenario, compare, moving_blocks, our_lo
 
 
 @pytest.fixture(scope="module")
-def demo() -> LoadedModel:
-    return load_model("demo", device="cpu")
+def demo(demo_model: LoadedModel) -> LoadedModel:
+    return demo_model
 
 
 @pytest.fixture(scope="module")

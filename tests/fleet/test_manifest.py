@@ -54,6 +54,17 @@ def test_every_row_is_a_request(tmp_path: Path, suffix: str) -> None:
     assert third.request.separate_objects is True and second.request.separate_objects is False
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_csv_of_a_spreadsheet_may_have_other_separators(tmp_path: Path, separator: str) -> None:
+    rows = [["id", "video", "click_coordinates"], ["a", "a.mp4", '"[1,2],[3,4]"'], ["b", "b.mp4", "[5,6]"]]
+    path = tmp_path / "jobs.csv"
+    path.write_text("\ufeff" + "\n".join(map(separator.join, rows)), encoding="utf-8")
+    assert [(job.name, job.request.click_coordinates) for job in read_manifest(path)] == [
+        ("a", "[1,2],[3,4]"),
+        ("b", "[5,6]"),
+    ]
+
+
 def test_without_an_id_the_stem_of_the_video_is_the_name(tmp_path: Path) -> None:
     rows = [
         {"video": "deep/dog.mp4", "click_coordinates": "[1,2]"},
@@ -134,7 +145,7 @@ def test_numbers_of_parquet_may_come_as_floats_with_nothing_between(tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (TABLE.replace("output_quality", "video"), "cannot be read: the column 'video' stands there twice"),
+        (TABLE.replace("output_quality", "video"), "cannot be read: it has more than one column 'video'"),
         (TABLE.replace("a,a", "\N{LATIN SMALL LETTER E WITH ACUTE},a"), "cannot be read: it is not UTF-8"),
         (TABLE.replace("a,a", "a\tb,a"), "row 1: id: 'a\\tb' is not allowed, it must be a text of 1 to 255 characters"),
         (TABLE.replace("a,a", "x" * 256 + ",a"), "row 1: id: 'xxxxx"),
@@ -148,7 +159,7 @@ def test_a_table_that_would_lose_something_is_refused(tmp_path: Path, text: str,
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"video": "a.mp4", "video": "b.mp4"}', "line 2: the column 'video' stands there twice"),
+        ('{"video": "a.mp4", "video": "b.mp4"}', "line 2: it has more than one column 'video'"),
         ('{"video": "a.mp4"},', "line 2: Extra data"),
         ('{"video": "a.mp4", "masks": ' + "[" * 10**5 + "]" * 10**5 + "}", "line 2: maximum recursion depth"),
         ('{"id": "\\ud800", "video": "a.mp4", "masks": "m.png"}', "row 2: id: '\\ud800' is not allowed"),
@@ -210,6 +221,8 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path) -> None:
         assert "cannot be read" in refusal(path)
     (tmp_path / "empty.csv").write_text("video,click_coordinates\n")
     assert "has no row" in refusal(tmp_path / "empty.csv")
+    (tmp_path / "twice.csv").write_text('video,video,click_coordinates\na.mp4,b.mp4,"[1,2]"\n')
+    assert "it has more than one column 'video'" in refusal(tmp_path / "twice.csv")
     (tmp_path / "wide.csv").write_text('video,click_coordinates\na.mp4,"[1,2]",more\n')
     assert "a cell beyond the last column" in refusal(tmp_path / "wide.csv")
 

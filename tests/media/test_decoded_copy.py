@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam2_cog.media import decoded_copy, video
+from sam2_cog.media import decode, decoded_copy, video
 from sam2_cog.media.decoded_copy import copy_images, images_that_fit
 from sam2_cog.media.video import VideoInfo, part_of, pick_frames, probe, read_frames
 from tests.clips import children, frame_number, numbered_frames, write_clip
@@ -51,13 +51,13 @@ def gif(tmp_path: Path) -> VideoInfo:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """For each ffmpeg that decodes: the first frame that comes out of it, and how many are decoded for that."""
     found: list[tuple[int, int]] = []
-    original = video._run
+    original = decode._run
 
     def spy(info: VideoInfo, wanted: range, anchor: int) -> Any:
         found.append((wanted.start, wanted.stop - anchor))
         return original(info, wanted, anchor)
 
-    monkeypatch.setattr(video, "_run", spy)
+    monkeypatch.setattr(decode, "_run", spy)
     return found
 
 
@@ -91,7 +91,7 @@ def test_single_frames_are_decoded_on_the_way_to_each_other(info: VideoInfo, run
     assert [frame.time_seconds for frame in found] == [float(info.frame_times[index]) for index in indices]
     assert np.array_equal(images(iter(found)), whole[indices])
     assert len(runs) == (3 if info.container.startswith("matroska") else 1), "once for each key frame"
-    assert info not in video._copies or video._copies[info].decoded is None
+    assert info not in decode._copies or decode._copies[info].decoded is None
 
 
 def test_frames_are_picked_of_a_part_of_a_clip(gif: VideoInfo, runs: list[tuple[int, int]]) -> None:
@@ -110,7 +110,7 @@ def test_nothing_runs_on_when_no_more_is_picked(gif: VideoInfo) -> None:
 def test_where_not_all_fit_there_are_several_copies(
     gif: VideoInfo, runs: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video, "images_that_fit", lambda image_bytes: 80)
+    monkeypatch.setattr(decode, "images_that_fit", lambda image_bytes: 80)
     numbers = [frame_number(image) for window in backward(gif) for image in window]
     assert sorted(numbers) == list(range(COUNT))
     assert [start for start, _ in runs[:3]] == [COUNT - 80, COUNT - 2 * WINDOW - 80, COUNT - 4 * WINDOW - 80]
@@ -119,7 +119,7 @@ def test_where_not_all_fit_there_are_several_copies(
 def test_a_single_frame_and_the_rest_of_a_clip_are_not_written_down(gif: VideoInfo) -> None:
     assert [frame_number(frame.image) for frame in read_frames(gif, 200, 201)] == [200]
     assert [frame_number(frame.image) for frame in read_frames(gif, 100)] == list(range(100, COUNT))
-    assert gif not in video._copies or video._copies[gif].decoded is None
+    assert gif not in decode._copies or decode._copies[gif].decoded is None
 
 
 def test_what_was_written_down_serves_single_frames_too(gif: VideoInfo, runs: list[tuple[int, int]]) -> None:
@@ -132,7 +132,7 @@ def test_a_full_disk_costs_only_time(gif: VideoInfo, monkeypatch: pytest.MonkeyP
     full = SimpleNamespace(TemporaryFile=lambda buffering: Path("/dev/full").open("r+b", buffering=0))  # noqa: SIM115
     monkeypatch.setattr(decoded_copy, "tempfile", full)
     assert copy_images(iter(FRAMES), 0, COUNT, FRAMES.shape[1:3]) is None
-    monkeypatch.setattr(video, "images_that_fit", lambda image_bytes: 1000)
+    monkeypatch.setattr(decode, "images_that_fit", lambda image_bytes: 1000)
     assert [frame_number(frame.image) for frame in read_frames(gif, 180, 200)] == list(range(180, 200))
 
 
@@ -167,7 +167,7 @@ def test_a_cancel_while_it_is_written_leaves_nothing(gif: VideoInfo, monkeypatch
         next(images)
         raise Cancelled
 
-    monkeypatch.setattr(video, "copy_images", cancelled)
+    monkeypatch.setattr(decode, "copy_images", cancelled)
     with pytest.raises(Cancelled):
         read_frames(gif, 190, 220)
     assert children() == []

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam2_cog.media import indexed_copy, video
+from sam2_cog.media import decode, indexed_copy, video
 from sam2_cog.media.indexed_copy import copy_stream
 from sam2_cog.media.video import VideoInfo, probe, read_frames
 from tests.clips import children, frame_number, numbered_frames, write_clip
@@ -39,13 +39,13 @@ def info(request: pytest.FixtureRequest, tmp_path: Path) -> VideoInfo:
 def starts(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """For each ffmpeg that decodes: whether it begins in the middle."""
     found: list[bool] = []
-    original = video.running
+    original = decode.running
 
     def spy(command: list[str], *rest: Any) -> Any:
         found.append("-ss" in command)
         return original(command, *rest)
 
-    monkeypatch.setattr(video, "running", spy)
+    monkeypatch.setattr(decode, "running", spy)
     return found
 
 

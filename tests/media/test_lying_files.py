@@ -22,7 +22,7 @@ def refusal(path: Path) -> str:
         list(read_frames(probe(path)))
     message = str(caught.value)
     assert message.startswith("video: ") and message.isprintable() and len(message) < 400
-    assert " at 0x" not in message and str(path.parent) not in message
+    assert "<" not in message and str(path.parent) not in message  # no object as Python prints it, no folder
     return message
 
 
@@ -44,34 +44,44 @@ def claim_size(archive: bytes, size: int) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_only_stored_and_deflated_entries_are_read(tmp_path: Path, method: int) -> None:
-    path = tmp_path / "a.zip"
+def refusal_of_a_bomb(path: Path, method: int) -> str:
+    """The sentence about a zip whose entry of 50 MB claims to be of 1000 bytes; it costs little memory."""
     with zipfile.ZipFile(path, "w", method) as archive:
         archive.writestr("0.png", bytes(50_000_000))
     path.write_bytes(claim_size(path.read_bytes(), 1000))
     tracemalloc.start()
-    assert "cannot be decoded (0.png): it is neither stored nor deflated" in refusal(path)
+    message = refusal(path)
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
+    return message
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_stored_and_deflated_entries_are_read(tmp_path: Path, method: int) -> None:
+    found = refusal_of_a_bomb(tmp_path / "a.zip", method)
+    assert "cannot be decoded (0.png): it is neither stored nor deflated" in found
 
 
 def test_no_more_is_unpacked_than_an_entry_claims(tmp_path: Path) -> None:
-    path = tmp_path / "a.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("0.png", bytes(50_000_000))
-    path.write_bytes(claim_size(path.read_bytes(), 1000))
-    tracemalloc.start()
-    assert "holds an image that cannot be decoded (0.png): " in refusal(path)
-    assert tracemalloc.get_traced_memory()[1] < 5_000_000
-    tracemalloc.stop()
+    assert "holds an image that cannot be decoded (0.png): " in refusal_of_a_bomb(
+        tmp_path / "a.zip", zipfile.ZIP_DEFLATED
+    )
 
 
-@pytest.mark.parametrize(("width", "height"), [(67_108_864, 1), (1, 67_108_864), (16_385, 2), (0, 5), (8193, 8192)])
-def test_a_size_that_is_too_large_or_nothing_is_refused(tmp_path: Path, width: int, height: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "height", "reason"),
+    [
+        (67_108_864, 1, "67108864 pixels on a side, but at most 16384 are allowed"),
+        (1, 67_108_864, "67108864 pixels on a side, but at most 16384 are allowed"),
+        (16_385, 2, "16385 pixels on a side, but at most 16384 are allowed"),
+        (8193, 8192, "67117056 pixels a frame, but at most 67108864 are allowed"),
+        (0, 5, "cannot be decoded"),
+    ],
+)
+def test_a_size_that_is_too_large_or_nothing_is_refused(tmp_path: Path, width: int, height: int, reason: str) -> None:
     (tmp_path / "a.png").write_bytes(header_png(width, height))
-    refusal(tmp_path / "a.png")
-    refusal(write_zip(tmp_path / "a.zip", [("0.png", header_png(width, height))]))
+    assert reason in refusal(tmp_path / "a.png")
+    assert reason in refusal(write_zip(tmp_path / "a.zip", [("0.png", header_png(width, height))]))
 
 
 def test_names_of_thousands_of_digits_are_names(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from sam2_cog.errors import UnreadableVideo
-from sam2_cog.media import frame_archive, stream_header, video
+from sam2_cog.media import decode, frame_archive, stream_header, video
 from sam2_cog.media.to_bt709 import Colours
 from sam2_cog.media.video import BrokenPromise, VideoInfo, part_of, probe, read_frames
 from tests.clip_table import CASES, CLOSED, COUNT, EXACT, FRAMES, UNEVEN, Case, grown, turned, with_alpha
@@ -191,7 +191,7 @@ def test_planes_on_the_way_change_no_bit(tmp_path: Path, pix_fmt: str, size: str
     path = tmp_path / "a.nut"
     subprocess.run(["ffmpeg", "-v", "error", *noise, "-c:v", "rawvideo", "-pix_fmt", pix_fmt, str(path)], check=True)
     info = probe(path)
-    scale = f"scale={info.width}:{info.height}:flags={video._SCALER}:in_color_matrix={info.yuv_matrix}"
+    scale = f"scale={info.width}:{info.height}:flags={decode._SCALER}:in_color_matrix={info.yuv_matrix}"
     packed = f"{scale}:in_range={'pc' if info.full_range else 'tv'},format=rgb24"
     command = ["ffmpeg", "-v", "error", "-i", str(path), "-vf", packed, "-f", "rawvideo", "-"]
     at_once = subprocess.run(command, check=True, capture_output=True).stdout
@@ -216,13 +216,13 @@ def test_a_change_of_size_within_the_stream(tmp_path: Path, pattern: str) -> Non
 def test_windows_start_at_the_nearest_key_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = probe(write_clip(tmp_path / "a.mp4", FRAMES, options=CLOSED))
     commands: list[list[str]] = []
-    original = video.running
+    original = decode.running
 
     def spy(command: list[str], *rest: Any) -> Any:
         commands.append(command)
         return original(command, *rest)
 
-    monkeypatch.setattr(video, "running", spy)
+    monkeypatch.setattr(decode, "running", spy)
     images_of(info, 18, 20)
     assert len(commands) == 1 and commands[0][commands[0].index("-ss") + 1] == "0.666667"
 
@@ -280,8 +280,18 @@ def test_tags_say_what_is_converted(transfer: str, primaries: str, matrix: str, 
 
 def test_colours_that_nobody_can_read_are_said() -> None:
     stream = {"side_data_list": [{"side_data_type": "DOVI configuration record", "dv_profile": 5}]}
-    (note,) = stream_header.notes(Path("a.mp4"), stream)
+    (note,) = stream_header.notes(Path("a.mp4"), stream, [stream])
     assert note.startswith("video: a.mp4 is Dolby Vision of profile 5")
+
+
+def test_which_of_several_video_tracks_is_taken_is_said(tmp_path: Path) -> None:
+    one, two = (write_clip(tmp_path / f"{size}.mp4", numbered_frames(3, size, size)) for size in (48, 64))
+    command = ["ffmpeg", "-v", "error", "-i", one, "-i", two, "-map", "0", "-map", "1", "-c", "copy"]
+    both = tmp_path / "both.mp4"
+    subprocess.run([*map(str, command), "-disposition:0", "0", "-disposition:1", "default", str(both)], check=True)
+    info = probe(both)
+    assert info.width == 64
+    assert info.notes == ("video: both.mp4 has 2 video tracks, of which number 2, of 64x64, was taken",)
 
 
 def test_interlaced_pictures_are_said(tmp_path: Path) -> None:

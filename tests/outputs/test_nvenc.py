@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.limits import NVENC
 from sam2_cog.media.video import VideoInfo, probe
 from sam2_cog.outputs import nvenc
 from tests.clips import numbered_frames, probe_times, write_clip
@@ -70,7 +71,7 @@ def test_the_fake_gpu_writes_the_same_video(
 ) -> None:
     plain = write(spec_for(clip, tmp_path / "plain.mp4"))
     assert calls_of_fake.read_text() == ""
-    monkeypatch.setenv(nvenc.VARIABLE, "1")
+    monkeypatch.setenv(NVENC.variable, "1")
     first, second = (write(spec_for(clip, tmp_path / name)) for name in ("1.mp4", "2.mp4"))
     tried, *written = calls_of_fake.read_text().splitlines()
     assert tried == "-" and len(written) == 2  # tried once, by encoding
@@ -91,23 +92,23 @@ def test_an_encoder_that_cannot_be_opened_gives_way_to_libx264(
     plain = write(spec_for(clip, tmp_path / "plain.mp4")).read_bytes()
     nvenc.opens.cache_clear()
     caplog.clear()
-    monkeypatch.setenv(nvenc.VARIABLE, "1")
+    monkeypatch.setenv(NVENC.variable, "1")
     with caplog.at_level(logging.INFO, "sam2_cog"):
         assert write(spec_for(clip, tmp_path / "asked.mp4")).read_bytes() == plain
         write(spec_for(clip, tmp_path / "again.mp4"))
-    (line,) = [record.message for record in caplog.records if nvenc.VARIABLE in record.message]
+    (line,) = [record.message for record in caplog.records if NVENC.variable in record.message]
     assert line == "SAM2_NVENC: the GPU's encoder cannot be opened for 162x98: libx264 encodes."
 
 
 def test_many_videos_at_a_time_do_without(
     clip: VideoInfo, tmp_path: Path, calls_of_fake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(nvenc.VARIABLE, "1")
+    monkeypatch.setenv(NVENC.variable, "1")
     unpacked(write(replace(spec_for(clip, tmp_path / "out.zip"), separate_objects=True)))
     assert calls_of_fake.read_text() == ""
 
 
-def test_another_value_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(nvenc.VARIABLE, "yes")
-    with pytest.raises(InvalidRequest, match=r"^SAM2_NVENC: 'yes' is not allowed, it must be 0 or 1$"):
-        nvenc.wanted()
+def test_another_value_is_refused(clip: VideoInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NVENC.variable, "yes")
+    with pytest.raises(InvalidRequest, match=r"^SAM2_NVENC: 'yes' is neither 0 nor 1$"):
+        write(spec_for(clip, tmp_path / "asked.mp4"))

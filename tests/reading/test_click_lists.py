@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,6 +97,14 @@ def test_no_point_is_refused_with_an_example(text: str) -> None:
 def test_what_is_no_list_is_refused_with_an_example(text: str) -> None:
     message = refusal(text)
     assert message.startswith(f"click_coordinates: {text!r} is not a list of points, such as [391,227]")
+
+
+@pytest.mark.parametrize("lists", [([[391, 227]],), (np.ones((1, 2)),), ("[1,2]", 1), ("[1,2]", "1", 0)])
+def test_a_list_that_is_no_text_is_refused(lists: tuple[Any, ...]) -> None:
+    """`Session.parse` takes the texts of a request, and people hand it lists and arrays."""
+    name = ("click_coordinates", "click_labels", "click_frames")[len(lists) - 1]
+    message = refusal(*lists)
+    assert message.startswith(f"{name}: ") and " is not a text, such as " in message and message.isprintable()
 
 
 @pytest.mark.parametrize(

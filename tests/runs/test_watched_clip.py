@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sam2_cog.limits import Deadline
-from sam2_cog.media import video
+from sam2_cog.media import decode
 from sam2_cog.media.shots import Shots
 from sam2_cog.media.video import VideoInfo, probe
 from sam2_cog.runs.watched_clip import WatchedClip, WatchedShots
@@ -27,13 +27,13 @@ def info(tmp_path: Path) -> VideoInfo:
 def decodes(monkeypatch: pytest.MonkeyPatch) -> list[range]:
     """What each ffmpeg that decodes is asked for."""
     found: list[range] = []
-    original = video._run
+    original = decode._run
 
     def spy(info: VideoInfo, wanted: range, anchor: int) -> Any:
         found.append(wanted)
         return original(info, wanted, anchor)
 
-    monkeypatch.setattr(video, "_run", spy)
+    monkeypatch.setattr(decode, "_run", spy)
     return found
 
 

@@ -1,7 +1,5 @@
 """`python -m tools.train_demo train ...` trains the demo network; `... score ...` measures a checkpoint."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import socket
@@ -9,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from .clips import TEST_SEEDS
-from .network import build
-from .prompts import KINDS
-from .score import score
-from .train import Settings, run_worker
+from tools.train_demo.clips import TEST_SEEDS
+from tools.train_demo.network import build
+from tools.train_demo.prompts import KINDS
+from tools.train_demo.score import score
+from tools.train_demo.train import Settings, run_worker
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,14 +1,12 @@
 """Training batches: clips from the maker with the masks of all their objects."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from .clips import SMALLEST_START, TEST_SEEDS, make_clip
+from tools.train_demo.clips import SMALLEST_START, TEST_SEEDS, make_clip
 
 STEPS = (1, 1, 2, 4, 8)  # moments between two frames: short clips must also show things hide, leave and come back
 APART = (12, 40)  # moments between the two single frames that are made of one scene, which takes less time than two

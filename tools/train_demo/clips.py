@@ -6,16 +6,14 @@ The same maker gives the training clips and the fixed test set `TEST_SEEDS`, whi
 100 clips of 48 frames, the even seeds with two objects and the odd ones with three (`test_clip`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from .shapes import Rng, outline
-from .textures import background, texture
+from tools.train_demo.shapes import Rng, outline
+from tools.train_demo.textures import background, texture
 
 TEST_SEEDS = range(900_000, 900_100)
 TEST_FRAMES = 48
@@ -248,7 +246,7 @@ def make_clip(
 
     Returns images (T, H, W, 3) uint8 RGB and labels (T, H, W) uint8: 0 background and occluders, k the visible pixels
     of object k (1 to `objects`). On frame 0 every object shows at least `SMALLEST_START` of the frame. `photos`
-    (RGB images of any size) also serve as backgrounds and textures; `step` > 1 shows only every so manieth moment;
+    (RGB images of any size) also serve as backgrounds and textures; of `step` moments one is shown;
     in a `crowded` clip all objects but the foremost start with another thing before their middle.
     """
     times = np.arange(frames, dtype=np.float64) * step

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .clips import TEST_SEEDS, test_clip
+from tools.train_demo.clips import TEST_SEEDS, test_clip
 
 ENCODER = "-c:v libx264 -preset fast -crf 10 -pix_fmt yuv420p -colorspace bt709 -color_primaries bt709 -color_trc bt709"
 MATRIX = "scale=out_color_matrix=bt709:out_range=tv"

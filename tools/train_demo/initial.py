@@ -4,8 +4,6 @@ With the library's own values the attention between prompts and pixels, and betw
 blind, and a small network needs long to find out that the same place matters. Only values are set, no class is touched.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -5,8 +5,6 @@ is taken after several clicks or a box), so that whichever the predictor picks i
 faster than supervising the best mask only.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 

@@ -1,7 +1,5 @@
 """The demo network for training, and the running mean of its weights."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -4,14 +4,12 @@ Points are (x, y) pixels of the frame, origin top left; labels as in SAM: 1 fore
 corners of a box.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from .shapes import Rng
+from tools.train_demo.shapes import Rng
 
 KINDS = ("click", "click_background", "clicks3", "box", "box_click", "box_background", "mask")
 SHARES = (0.28, 0.04, 0.12, 0.42, 0.04, 0.06, 0.04)  # of clips; the box is the hardest of the usual three

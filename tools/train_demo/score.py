@@ -1,7 +1,5 @@
 """How well a checkpoint tracks: mean J under the official video predictor, on clips from the maker."""
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Iterable
@@ -14,8 +12,9 @@ import cv2
 import numpy as np
 import torch
 
-from .clips import make_clip
-from .prompts import prompt
+from sam2_cog.evaluate.metrics import region_similarity
+from tools.train_demo.clips import make_clip
+from tools.train_demo.prompts import prompt
 
 VALIDATION_SEEDS = range(800_000, 800_100)
 
@@ -32,12 +31,6 @@ class Score:
     def mean(self) -> float:
         """Mean J over all objects and frames of all clips."""
         return float(self.j.mean())
-
-
-def region_similarity(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """J of two bool masks of the same shape: intersection over union, 1 if both are empty (DAVIS)."""
-    either = np.count_nonzero(predicted | truth)
-    return np.count_nonzero(predicted & truth) / either if either else 1.0
 
 
 def track(predictor: Any, images: np.ndarray, first: np.ndarray, kind: str, seed: int) -> np.ndarray:

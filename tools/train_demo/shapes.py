@@ -1,7 +1,5 @@
 """Outlines of things: closed polygons around the origin, in units of the thing's radius."""
 
-from __future__ import annotations
-
 import numpy as np
 
 Rng = np.random.Generator

@@ -1,7 +1,5 @@
 """Surfaces: small textures of things and large backgrounds, all (H, W, 3) uint8 RGB."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Training: single frames first, then clips of growing length, through the official network's own tracking step."""
 
-from __future__ import annotations
-
 import json
 import math
 import time
@@ -16,14 +14,14 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Sampler
 
-from .batches import Batch, Batches
-from .initial import initialise
-from .losses import frame_loss
-from .network import RunningMean, build, save_atomically
-from .prompts import KINDS, SHARES, SHARES_BESIDE_BOX, Prompt, correction, prompt
-from .score import VALIDATION_SEEDS, score
-from .shapes import Rng
-from .textures import load_photos
+from tools.train_demo.batches import Batch, Batches
+from tools.train_demo.initial import initialise
+from tools.train_demo.losses import frame_loss
+from tools.train_demo.network import RunningMean, build, save_atomically
+from tools.train_demo.prompts import KINDS, SHARES, SHARES_BESIDE_BOX, Prompt, correction, prompt
+from tools.train_demo.score import VALIDATION_SEEDS, score
+from tools.train_demo.shapes import Rng
+from tools.train_demo.textures import load_photos
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as the official predictor normalises
 FULL_SIZE = 256
