@@ -34,6 +34,7 @@ class Job:
     How that name ends shows when the video is seen: of one image it may be a picture, of several shots it is a zip.
     `sources` are the request's files by the input's name, the video and what lies beside it: each a path, relative ones
     seen from the manifest, or an address (`s3://...`) that is fetched first. The request names them as the row does.
+    `model` is who finds the masks; "" where that is left open.
     """
 
     name: str
