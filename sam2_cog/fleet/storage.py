@@ -103,6 +103,8 @@ class Results:
 
 def _writable(folder: Path) -> Path:
     """The folder, made where it is missing; raises InvalidRequest if nothing can be written there."""
+    if folder.exists() and not folder.is_dir():
+        raise InvalidRequest(f"output: {str(folder)!r} is a file, but batch writes its results to a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

@@ -31,9 +31,7 @@ def test_exit_codes_say_whether_all_is_done(manifest: Path, tmp_path: Path, caps
     assert "done 0, failed 0, done before 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("place", "reason"), [("file", "File exists"), ("file/out", "Not a directory"), ("/proc/out", "")]
-)
+@pytest.mark.parametrize(("place", "reason"), [("file/out", "Not a directory"), ("/proc/out", "No such file")])
 def test_a_folder_that_cannot_be_is_said_in_a_sentence(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, reason: str
 ) -> None:
@@ -59,6 +57,13 @@ def test_a_manifest_that_is_refused_starts_nothing(
     manifest.write_text("video,clicks\nclip.mp4,1\n")
     assert main(["batch", str(manifest), "--output", str(tmp_path / "out")]) == 2
     assert "a column 'clicks'" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_results_go_to_no_file(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = str(tmp_path / "clip.mp4")
+    assert main(["batch", str(manifest), "--output", place, "--model", "demo"]) == 2
+    sentence = f"output: {place!r} is a file, but batch writes its results to a folder"
+    assert capsys.readouterr().err == f"sam2-cog: {sentence}\n"
 
 
 @pytest.mark.parametrize("shard", ["2/2", "1", "-1/3", "a/b", "0/0"])
