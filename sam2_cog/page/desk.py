@@ -181,7 +181,7 @@ class Desk:
         error = ""
         try:
             self._peek(source)
-            session = Session(source.path, self._loaded())
+            session = Session(source.path, self._loaded(), one_size=True)
         except (InvalidRequest, UnreadableVideo, CheckpointError, OSError) as refusal:
             error = str(refusal)
         except Exception:
