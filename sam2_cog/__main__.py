@@ -209,7 +209,7 @@ def _add_segment(commands: "argparse._SubParsersAction[_Parser]") -> None:
             _add_input(parser, item, option(item.name))
     parser.add_argument("video", metavar="VIDEO", help=option("video").description)
     parser.add_argument(
-        "further", metavar="VIDEO", nargs="*", help="further videos: together they are shots, in this order"
+        "further", metavar="VIDEO", nargs="*", default=[], help="further videos: together they are shots, in this order"
     )
     parser.add_argument(
         "--output", required=True, metavar="FILE", help="where the result goes; - is the standard output, for jsonl"

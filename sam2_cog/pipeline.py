@@ -14,12 +14,12 @@ from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import Deadline
 from sam2_cog.masks import FrameMasks
+from sam2_cog.media.footage import Footage
 from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.image_set import ImageSet, probe_image_set
 from sam2_cog.media.shots import Shots, opened_shots
 from sam2_cog.media.video import BrokenPromise, Frame, VideoInfo, part_of, probe
 from sam2_cog.outputs import REPORTS, STANDARD_OUTPUT, Output, OutputSpec, output_for, suffix_of
-from sam2_cog.outputs.archive import Archive
 from sam2_cog.outputs.destination import check_output, check_picture, check_report, check_zip_of_shots, suffix_for
 from sam2_cog.outputs.facts import look_first
 from sam2_cog.outputs.image_set import ImageSetOutput
@@ -37,6 +37,10 @@ from sam2_cog.runs.watched_clip import WatchedClip, WatchedShots, frames_between
 logger = logging.getLogger(__name__)
 
 MOST_NAMES_LOGGED = 20
+HOLDS_SHOTS, HOLDS_IMAGES = "holds several shots", "holds images of different sizes"
+
+Find = Callable[[Sequence[ObjectPrompts]], Callable[[int], FrameMasks] | None]
+"""Finds what is missing of objects, and returns what gives the masks of a frame, or None where it cannot."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +115,12 @@ def segment_video(
         logger.warning("%s: this is done now", broken)
         result = _segment(request, load, place, progress, None, report, checkpoint)
         return replace(result, seconds=time.perf_counter() - begin)
-    except UnlikeImages as unlike:
+    except UnlikeImages:
         images = probe_image_set(request.video)
-        kind = kind_for_images(request, unlike)
-        _refuse_beside(request, f"{request.video.name} holds images of different sizes", report, checkpoint)
-        return _segment_images(request, load, place, progress, kind, images)
+        _refuse_beside(request, f"{images.path.name} {HOLDS_IMAGES}", report, checkpoint)
+        return _segment_images(request, load, place, progress, images)
     except HoldsVideos:
-        _refuse_beside(request, f"{request.video.name} holds several shots", report, checkpoint)
+        _refuse_beside(request, f"{request.video.name} {HOLDS_SHOTS}", report, checkpoint)
         return _segment_shots(request, load, place, progress)
     finally:
         give_back_freed_memory()
@@ -171,6 +174,19 @@ def _segment(
     return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
 
 
+def segment_opened(
+    request: Request, parts: Shots | ImageSet, model: LoadedModel, path: Path, progress: Progress, find: Find
+) -> Result:
+    """`segment_video` for what is open; `find` gives the masks, with logits if they are wanted."""
+    holds = HOLDS_SHOTS if isinstance(parts, Shots) else HOLDS_IMAGES
+    _refuse_beside(request, f"{parts.path.name} {holds}", None, None)
+    check_output(request, path)
+    if isinstance(parts, Shots):
+        check_zip_of_shots(path)
+        return _write_shots(request, lambda: model, path, progress, parts, find)
+    return _segment_images(request, lambda: model, path, progress, parts, find)
+
+
 def _refuse_beside(request: Request, found: str, report: Path | None, checkpoint: float | None) -> None:
     """Raise InvalidRequest for what is made of one clip alone: a part of it, and what is written beside its result."""
     for part in ("start_frame", "end_frame", "frame_stride"):
@@ -186,11 +202,12 @@ def _segment_images(
     model: Callable[[], LoadedModel],
     place: Path | Callable[[str], Path],
     progress: Progress,
-    kind: type[Archive],
     images: ImageSet,
+    find: Find | None = None,
 ) -> Result:
     """The same for images of different sizes, of which none follows from another."""
     begin, deadline = time.perf_counter(), Deadline()
+    kind = kind_for_images(request, images)
     largest = max(images.images, key=lambda info: info.width * info.height)
     objects = objects_of_images(request, images)
     path = place if isinstance(place, Path) else place(suffix_of(request))
@@ -206,8 +223,13 @@ def _segment_images(
     output = ImageSetOutput(spec, kind, images, asked)
     clip = WatchedClip(largest, len(asked), progress, deadline)
     probe_seconds = time.perf_counter() - begin
+    known = find(objects) if find else None
     with closing(clip.watch(images.read(asked))) as frames:
-        tracked = masks_of_images(Tracker(loaded), frames, objects, soft=request.wants_logits)
+        tracked = (
+            _with_masks(frames, known)
+            if known
+            else masks_of_images(loaded, Footage.of(images), frames, objects, soft=request.wants_logits)
+        )
         result = write_result(request, spec, clip, tracked, output=output)
     without = [f"{left_out} of {len(images.names)} images have no click and are left out"] if left_out else []
     return replace(
@@ -230,7 +252,12 @@ def _segment_shots(
 
 
 def _write_shots(
-    request: Request, model: Callable[[], LoadedModel], path: Path, progress: Progress, shots: Shots
+    request: Request,
+    model: Callable[[], LoadedModel],
+    path: Path,
+    progress: Progress,
+    shots: Shots,
+    find: Find | None = None,
 ) -> Result:
     begin, deadline = time.perf_counter(), Deadline()
     objects = objects_of_shots(request, shots)
@@ -239,12 +266,26 @@ def _write_shots(
     loaded = model()
     spec = output_spec(request, shots.largest, objects, loaded.name, path)
     output = ShotsOutput(spec, shots, partial(output_for, request.output_format), suffix_of(request))
-    clip = WatchedShots(shots, frames_to_read(request, shots.frame_count, objects), progress, deadline)
+    known = find(objects) if find else None
+    frames = shots.frame_count if known else frames_to_read(request, shots.frame_count, objects)
+    clip = WatchedShots(shots, frames, progress, deadline)
     probe_seconds = time.perf_counter() - begin
-    tracked = Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
+    tracked = (
+        _with_masks(clip.read(), known)
+        if known
+        else Tracker(loaded).track(clip, objects, request.propagation, soft=request.wants_logits)
+    )
     result = write_result(request, spec, clip, tracked, output=output)
     notes = result.notes[len(spec.video.notes) :]  # the output tells those of each shot by its name
     return replace(result, frames=shots.frame_count, seconds=probe_seconds + result.seconds, notes=notes)
+
+
+def _with_masks(
+    frames: Generator[Frame, None, None], known: Callable[[int], FrameMasks]
+) -> Generator[tuple[Frame, FrameMasks], None, None]:
+    with closing(frames):
+        for frame in frames:
+            yield frame, known(frame.index)
 
 
 def _numbers(names: Sequence[str]) -> str:

@@ -1,5 +1,8 @@
 """One open clip that somebody edits: click, look, track, correct, track on from there, take the result.
 
+Several shots are one clip, whose frames are numbered through. Images of different sizes are no clip: each is a frame,
+its number its place, on which objects are found by their clicks there alone.
+
 What a session shows after `track` equals a fresh run of the same prompts, bit for bit on the CPU, whatever was tracked,
 broken off or changed before. It is quick all the same: an object is tracked again only from the first step that its
 edit changes (see `engine/journal.py`), and what an undo brings back is not tracked at all.
@@ -8,10 +11,10 @@ edit changes (see `engine/journal.py`), and what an undo brings back is not trac
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -25,22 +28,28 @@ from sam2_cog.engine.incremental import IncrementalTracker, Tracks
 from sam2_cog.engine.model import LoadedModel, load_model
 from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.steps import Features
+from sam2_cog.engine.stills import Stills
 from sam2_cog.engine.tracker import Clip, Tracker
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.limits import JOURNAL_BYTES, Deadline
 from sam2_cog.masks import FrameMasks, joined, no_masks
+from sam2_cog.media.footage import Footage, opened_footage
 from sam2_cog.media.frame_archive import IMAGE_CONTAINERS
 from sam2_cog.media.frame_reader import FrameReader
-from sam2_cog.media.video import Frame, VideoInfo, pick_frames, probe, read_frames
+from sam2_cog.media.image_set import ImageSet
+from sam2_cog.media.shots import Shots
+from sam2_cog.media.video import Frame, VideoInfo, probe
 from sam2_cog.outputs.destination import check_output, check_picture
-from sam2_cog.pipeline import Result, output_spec, segment_video, write_result
+from sam2_cog.pipeline import Result, output_spec, segment_opened, segment_video, write_result
 from sam2_cog.progress import LogProgress, Progress
-from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts
+from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts, prompt_frames
 from sam2_cog.reading.box_files import read_boxes
 from sam2_cog.reading.entry import Entry
 from sam2_cog.reading.mask_files import read_masks
 from sam2_cog.request import Request
 from sam2_cog.runs.objects import objects_of
+from sam2_cog.runs.separate_images import objects_of_images
+from sam2_cog.runs.shots import numbered_through, objects_of_shots
 from sam2_cog.runs.watched_clip import WatchedClip
 
 FEATURES_KEPT = 8
@@ -56,21 +65,30 @@ class Session:
     """
 
     def __init__(
-        self, video: Path | str, model: LoadedModel | str | None = None, *, frame_rate: Fraction | None = None
+        self,
+        video: Path | str,
+        model: LoadedModel | str | None = None,
+        *,
+        frame_rate: Fraction | None = None,
+        one_size: bool = False,
     ) -> None:
         """video: what `Request.video` may be. model: a loaded one, or a name as in `load_model`.
         frame_rate: frames a second of a zip or a folder of frames, 24 unless given.
+        one_size: refuse what is no clip of frames of one size, as `probe` does.
 
         Raises:
             UnreadableVideo: the video cannot be decoded.
             CheckpointError: the model cannot be loaded.
         """
-        self.info: VideoInfo = probe(video, frame_rate)
-        self._model = model if isinstance(model, LoadedModel) else load_model(model)
-        self._clip = _FileClip(self.info)
-        self._pictures = FrameReader(self.info)
-        room = shutil.disk_usage(tempfile.gettempdir()).free // 2
-        self._tracker = IncrementalTracker(self._model, self._clip, min(JOURNAL_BYTES.value, room))
+        with ExitStack() as held:
+            self.footage = (
+                Footage(probe(video, frame_rate)) if one_size else held.enter_context(opened_footage(video, frame_rate))
+            )
+            self._model = model if isinstance(model, LoadedModel) else load_model(model)
+            self._held = held.pop_all()
+        self.info: VideoInfo = self.footage.info
+        self._pictures = FrameReader(self.footage)
+        self._tracker = _tracker_of(self.footage, self._model)
         self._tracks: Tracks | None = None
         self._files: tuple[object, tuple[Entry, ...]] = (None, ())
         self._features: OrderedDict[int, Features] = OrderedDict()
@@ -90,6 +108,7 @@ class Session:
         self._pictures.close()
         with self._features_lock:
             self._features.clear()
+        self._held.close()
         give_back_freed_memory()
 
     def parse(
@@ -106,6 +125,21 @@ class Session:
         click_candidates: str = "0",
     ) -> tuple[ObjectPrompts, ...]:
         """The prompts of a request as objects in this clip; InvalidRequest with the request's own sentence."""
+        if parts := self.footage.parts:
+            request = Request(
+                self.info.path,
+                click_coordinates,
+                click_labels,
+                click_frames,
+                click_object_ids,
+                click_corrections,
+                click_candidates,
+                masks=Path(masks) if masks else None,
+                mask_frames=mask_frames,
+                boxes=Path(boxes) if boxes else None,
+                propagation=propagation,
+            )
+            return objects_of_shots(request, parts) if isinstance(parts, Shots) else objects_of_images(request, parts)
         return parse_prompts(
             click_coordinates,
             click_labels,
@@ -128,6 +162,8 @@ class Session:
         asked = (_state_of(masks), mask_frames, _state_of(boxes))
         known, entries = self._files
         if asked != known:
+            if isinstance(self.footage.parts, Shots):
+                mask_frames = numbered_through("mask_frames", mask_frames, self.footage.parts)
             from_masks = read_masks(Path(masks), mask_frames, **self._size) if masks else ()
             from_boxes = read_boxes(Path(boxes), **self._size) if boxes else ()
             entries = (*from_masks, *from_boxes)
@@ -156,7 +192,7 @@ class Session:
         """
         self._check_frame(frame)
         if not objects:
-            return no_masks(frame, 0, (self.info.height, self.info.width))
+            return no_masks(frame, 0, self.footage.size(frame))
         passes = self._passes(objects, propagation)
         return joined([self._tracker.preview(one, passes, frame, self._encoded) for one in objects])
 
@@ -169,12 +205,12 @@ class Session:
         Raises:
             InvalidRequest: the prompt does not fit the clip, holds a mask, or neither a click nor a box.
         """
-        _check_prompt("candidates: the prompt", prompt, self.info)
+        _check_prompt("candidates: the prompt", prompt, self.footage)
         if prompt.mask or not (prompt.points or prompt.box):
             found = "has a mask" if prompt.mask else "is empty"
             raise InvalidRequest(f"candidates: the prompt {found}, but it must be clicks or a box and nothing else")
-        features = self._encoded(prompt.frame_index)
-        return find_candidates(self._model, features, prompt, self.info.width, self.info.height)
+        height, width = self.footage.size(prompt.frame_index)
+        return find_candidates(self._model, self._encoded(prompt.frame_index), prompt, width, height)
 
     def track(self, objects: Sequence[ObjectPrompts], propagation: str = "both") -> Generator[FrameMasks, None, None]:
         """Find what is stale; yield each frame with the masks of all objects as soon as it is found.
@@ -189,9 +225,11 @@ class Session:
         """Name -> the first frame whose masks `track` would find; an object that is up to date is not in it."""
         if not objects:
             return {}
-        passes = self._passes(objects, propagation)
-        known = {one.name: self._tracker.known_steps(one, passes) for one in objects}
-        return {name: passes.unsettled(steps) for name, steps in known.items() if steps < len(passes)}
+        return self._tracker.stale(objects, self._passes(objects, propagation))
+
+    def frames_to_track(self, objects: Sequence[ObjectPrompts], propagation: str = "both") -> int:
+        """How many frames `track` would yield."""
+        return self._tracker.frames_to_track(objects, self._passes(objects, propagation)) if objects else 0
 
     def masks(self, frame: int) -> FrameMasks | None:
         """The masks of the objects tracked last on a frame; None while nothing of it was found.
@@ -202,11 +240,14 @@ class Session:
         return self._tracker.masks(self._tracks, frame) if self._tracks else None
 
     def results(self) -> Generator[tuple[Frame, FrameMasks], None, None]:
-        """Every frame of the clip, in order, with the masks of the objects tracked last; the network does not run."""
+        """Every frame of the clip, in order, with the masks of the objects tracked last; the network does not run.
+
+        Of separate images those on which any of the objects is asked for.
+        """
         tracks = self._tracks
         if tracks is None or not tracks.complete:
             raise InvalidRequest("objects: they are not tracked to the end yet, so their results are not whole")
-        return self._results(tracks, self._clip)
+        return self._results(tracks, self.footage)
 
     def write(self, request: Request, path: Path | str, progress: Progress | None = None) -> Result:
         """Write what a request for this clip asks for, as `segment_video` would; only what is stale is tracked first.
@@ -222,6 +263,8 @@ class Session:
         if request.video.absolute() != self.info.path:
             other, own = request.video.name, self.info.path.name
             raise InvalidRequest(f"video: {other} is not the clip of this session, which is {own}")
+        if parts := self.footage.parts:
+            return self._write_parts(request, parts, Path(path), progress or LogProgress())
         of_images = self.info.container in IMAGE_CONTAINERS
         if request.frames_of(self.info.frame_count) != self.info.numbers:
             return segment_video(request, self._model, path, progress, info=None if of_images else self.info)
@@ -236,6 +279,29 @@ class Session:
         self._tracks = self._tracker.begin(objects, passes)
         return write_result(request, spec, clip, self._finished(self._tracks, clip, request, info))
 
+    def _write_parts(self, request: Request, parts: Shots | ImageSet, path: Path, progress: Progress) -> Result:
+        """The same of shots and of images."""
+        before = 0
+
+        def find(objects: Sequence[ObjectPrompts]) -> Callable[[int], FrameMasks] | None:
+            nonlocal before
+            passes, deadline = self._passes(objects, request.propagation), Deadline()
+            before = self._tracker.frames_to_track(objects, passes)
+            written = len(prompt_frames(objects)) if isinstance(parts, ImageSet) else parts.frame_count
+            tracks = self._tracks = self._tracker.begin(objects, passes)
+            with closing(self._tracker.advance(tracks)) as found:
+                for done, _ in enumerate(found, 1):
+                    deadline.check()
+                    progress(done, before + written)
+            if request.wants_logits and not tracks.has_logits:
+                return None
+            return partial(self._known, tracks, soft=request.wants_logits)
+
+        def goes_on(done: int, total: int) -> None:
+            progress(before + done, before + total)
+
+        return segment_opened(request, parts, self._model, path, goes_on, find)
+
     def _finished(
         self, tracks: Tracks, clip: WatchedClip, request: Request, info: VideoInfo
     ) -> Generator[tuple[Frame, FrameMasks], None, None]:
@@ -243,7 +309,7 @@ class Session:
             for _ in found:
                 clip.count_frame()
         if request.wants_logits and not tracks.has_logits:
-            yield from Tracker(self._model).track(_FileClip(info), tracks.objects, request.propagation, soft=True)
+            yield from Tracker(self._model).track(Footage(info), tracks.objects, request.propagation, soft=True)
         else:
             yield from self._results(tracks, clip, soft=request.wants_logits)
 
@@ -252,18 +318,20 @@ class Session:
     ) -> Generator[tuple[Frame, FrameMasks], None, None]:
         with closing(clip.read()) as frames:
             for frame in frames:
-                masks = self._tracker.masks(tracks, frame.index, soft=soft)
-                assert masks is not None, "the tracks are complete"
-                yield frame, masks
+                if not isinstance(self._tracker, Stills) or self._tracker.masks(tracks, frame.index):
+                    yield frame, self._known(tracks, frame.index, soft=soft)
+
+    def _known(self, tracks: Tracks, frame: int, *, soft: bool) -> FrameMasks:
+        masks = self._tracker.masks(tracks, frame, soft=soft)
+        assert masks is not None, "the tracks are complete"
+        return masks
 
     def _encoded(self, frame: int) -> Features:
         with self._features_lock:
             if frame in self._features:
                 self._features.move_to_end(frame)
                 return self._features[frame]
-        image = self._model.steps.prepare(self._pictures.read(frame))
-        with self._model.autocast():
-            (features,) = self._model.steps.encode_frames([image])
+        features = self._model.encode(self._pictures.read(frame))
         with self._features_lock:
             self._features[frame] = features
             if len(self._features) > FEATURES_KEPT:
@@ -271,7 +339,7 @@ class Session:
         return features
 
     def _passes(self, objects: Sequence[ObjectPrompts], propagation: str) -> Passes:
-        _check_objects(objects, self.info)
+        _check_objects(objects, self.footage)
         if propagation not in PROPAGATIONS:
             raise InvalidRequest(f"propagation: {propagation!r} is not one of {', '.join(PROPAGATIONS)}")
         return Passes.of(objects, self.info.frame_count, propagation)
@@ -282,29 +350,11 @@ class Session:
             raise InvalidRequest(f"frame: {frame} is not a frame of this video, which has frames 0 to {count - 1}")
 
 
-@dataclass(frozen=True)
-class _FileClip:
-    """A probed file as a tracker reads it."""
-
-    info: VideoInfo
-
-    @property
-    def width(self) -> int:
-        return self.info.width
-
-    @property
-    def height(self) -> int:
-        return self.info.height
-
-    @property
-    def frame_count(self) -> int:
-        return self.info.frame_count
-
-    def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
-        return read_frames(self.info, start, stop)
-
-    def pick(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
-        return pick_frames(self.info, indices)
+def _tracker_of(footage: Footage, model: LoadedModel) -> IncrementalTracker | Stills:
+    if isinstance(footage.parts, ImageSet):
+        return Stills(model, footage)
+    room = shutil.disk_usage(tempfile.gettempdir()).free // 2
+    return IncrementalTracker(model, footage, min(JOURNAL_BYTES.value, room))
 
 
 def _state_of(path: Path | str | None) -> object:
@@ -316,7 +366,7 @@ def _state_of(path: Path | str | None) -> object:
     return (path, found.st_mtime_ns, found.st_size) if found else path
 
 
-def _check_objects(objects: Sequence[ObjectPrompts], info: VideoInfo) -> None:
+def _check_objects(objects: Sequence[ObjectPrompts], footage: Footage) -> None:
     """Objects that did not come from `Session.parse` of this clip may be anything."""
     if not objects:
         raise InvalidRequest("objects: there is none, but at least one is needed")
@@ -326,18 +376,24 @@ def _check_objects(objects: Sequence[ObjectPrompts], info: VideoInfo) -> None:
             raise InvalidRequest(f"objects: {names.count(one.name)} are named {one.name!r}, each needs its own name")
         if not one.prompts:
             raise InvalidRequest(f"objects: {one.name!r} has no foreground click, box or mask to begin with")
+        if one.corrections and isinstance(footage.parts, ImageSet):
+            raise InvalidRequest(
+                f"objects: {one.name!r} is corrected, but of separate images none follows from another"
+            )
         for prompt in (*one.prompts, *one.corrections):
-            _check_prompt(f"objects: {one.name!r}", prompt, info)
+            _check_prompt(f"objects: {one.name!r}", prompt, footage)
 
 
-def _check_prompt(shown: str, prompt: FramePrompt, info: VideoInfo) -> None:
+def _check_prompt(shown: str, prompt: FramePrompt, footage: Footage) -> None:
     """`shown` is how the sentence about a wrong one begins."""
-    if not 0 <= prompt.frame_index < info.frame_count:
-        last = info.frame_count - 1
+    if not 0 <= prompt.frame_index < footage.frame_count:
+        last = footage.frame_count - 1
         raise InvalidRequest(f"{shown} is clicked on frame {prompt.frame_index}, but the video has frames 0 to {last}")
-    if prompt.mask and prompt.mask.size != (info.height, info.width):
-        height, width = prompt.mask.size
-        raise InvalidRequest(f"{shown} has a mask of {width}x{height}, but the video is {info.width}x{info.height}")
+    height, width = footage.size(prompt.frame_index)
+    name = footage.label(prompt.frame_index) or "the video"
+    if prompt.mask and prompt.mask.size != (height, width):
+        high, wide = prompt.mask.size
+        raise InvalidRequest(f"{shown} has a mask of {wide}x{high}, but {name} is {width}x{height}")
     if prompt.candidate not in range(4) or (
         prompt.candidate and (prompt.labels[:1] != (1,) or prompt.box or prompt.mask)
     ):
@@ -346,5 +402,5 @@ def _check_prompt(shown: str, prompt: FramePrompt, info: VideoInfo) -> None:
             "or 3, or 0 for the best, of a first foreground click without a box or a mask"
         )
     for x, y in prompt.points:
-        if not (0 <= x < info.width and 0 <= y < info.height):
-            raise InvalidRequest(f"{shown} is clicked at [{x:g}, {y:g}], but the video is {info.width}x{info.height}")
+        if not (0 <= x < width and 0 <= y < height):
+            raise InvalidRequest(f"{shown} is clicked at [{x:g}, {y:g}], but {name} is {width}x{height}")

@@ -273,6 +273,10 @@ def test_a_home_folder_and_a_file_address_are_paths(
     assert probe(tmp_path / "out.mp4").frame_count == 6
 
 
+def test_what_is_missing_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusal(capsys, "segment").startswith("the following arguments are required: VIDEO, --output;")
+
+
 @pytest.mark.parametrize(
     "address", ["https://example.org/clip.mp4", "s3://bucket/clip.mp4", "data:video/mp4;base64,AAAA"]
 )

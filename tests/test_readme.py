@@ -284,7 +284,7 @@ def test_the_names_that_are_kept_are_there() -> None:
     kept = " ".join(row[0] for row in table("| name | what it is |"))
     assert {*re.findall(r"`(\w+)[`(]", kept)} == {*sam2_cog.__all__, "FrameMasks", "ObjectMask"} - {"Request"}
     methods = {name for name in vars(session.Session) if not name.startswith("_")}
-    assert {*re.findall(r"`Session\.(\w+)", kept)} == methods | {"info"}
+    assert {*re.findall(r"`Session\.(\w+)", kept)} == methods | {"info", "footage"}
     for row, owner in (("FrameMasks", FrameMasks), ("ObjectMask", ObjectMask)):
         (names,) = [text for name, text in table("| name | what it is |") if name == f"`{row}`"]
         owned = {*dir(owner), *owner.__dataclass_fields__}

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,8 +29,8 @@ from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from sam2_cog.reading.box_files import read_boxes
 from sam2_cog.reading.entry import Entry
 from sam2_cog.request import Request
-from sam2_cog.session import FEATURES_KEPT, Session, _FileClip
-from tests.clips import children, frame_number, frame_zip, numbered_frames, write_clip
+from sam2_cog.session import FEATURES_KEPT, Session
+from tests.clips import children, encode_image, frame_number, frame_zip, numbered_frames, write_clip, write_zip
 
 CLICKS: dict[str, str] = {
     "click_coordinates": "[30,40],[60,50]",
@@ -57,7 +58,7 @@ def tracked(session: Session, strings: dict[str, str], **more: str) -> list[int]
 
 def assert_as_a_fresh_run(session: Session, strings: dict[str, str], propagation: str = "both") -> None:
     objects = session.parse(**strings)
-    for frame, expected in Tracker(session._model).track(_FileClip(session.info), objects, propagation):
+    for frame, expected in Tracker(session._model).track(session.footage, objects, propagation):
         found = session.masks(frame.index)
         assert found is not None and found.frame_index == frame.index
         assert found.objects == expected.objects and np.array_equal(found.scores, expected.scores)
@@ -295,7 +296,7 @@ def test_masks_from_a_file_are_followed_as_in_a_fresh_run(session: Session, tmp_
     Image.fromarray(mask).save(tmp_path / "mask.png")
     objects = session.parse("[35,25]", "0", "2", "object_1", masks=tmp_path / "mask.png", mask_frames="1")
     tracked = {found.frame_index: found.objects for found in session.track(objects)}
-    fresh = Tracker(session._model).track(session._clip, objects)
+    fresh = Tracker(session._model).track(session.footage, objects)
     assert tracked == {frame.index: found.objects for frame, found in fresh}
     assert (
         session.stale(session.parse("[35,25]", "0", "2", "object_1", masks=tmp_path / "mask.png", mask_frames="1"))
@@ -381,3 +382,206 @@ def test_a_part_of_the_clip_is_a_clip_of_its_own(small_model: LoadedModel, small
         assert session.write(request, tmp_path / "part.zip").frames == 3
     segment_video(request, small_model, tmp_path / "fresh.zip", lambda *_: None)
     assert (tmp_path / "part.zip").read_bytes() == (tmp_path / "fresh.zip").read_bytes()
+
+
+# What is no clip by itself: images of different sizes, and shots.
+
+SIDES = ((96, 64), (48, 40), (64, 96), (64, 96))
+ON_IMAGES: dict[str, str] = {
+    "click_coordinates": "[30,40],[60,50],[20,20,40,35],[30,90],[25,10]",
+    "click_labels": "1,1,1,1,0",
+    "click_frames": "0,0,1,2,1",
+    "click_object_ids": "red,blue,red,blue,red",
+}
+ON_SHOTS: dict[str, str] = {
+    "click_coordinates": "[30,40],[20,30],[10,10]",
+    "click_frames": "1,1:2,1:3",
+    "click_object_ids": "red,blue,red",
+    "click_corrections": "0,0,1",
+}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Four images of three sizes."""
+    pictures = [numbered_frames(number + 1, *side)[number] for number, side in enumerate(SIDES)]
+    return write_zip(
+        tmp_path / "photos.zip", [(f"{number}.png", encode_image(one)) for number, one in enumerate(pictures)]
+    )
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Two shots of different sizes, of 3 and 4 frames."""
+    wide = write_clip(tmp_path / "wide.mp4", numbered_frames(3, 96, 64))
+    tall = write_clip(tmp_path / "tall.mp4", numbered_frames(4, 48, 64))
+    return write_zip(tmp_path / "shots.zip", [("1.mp4", wide.read_bytes()), ("2.mp4", tall.read_bytes())])
+
+
+def test_images_are_frames_each_with_its_own_size(small_model: LoadedModel, images: Path) -> None:
+    with Session(images, small_model) as session:
+        assert (session.info.frame_count, session.info.width, session.info.height) == (4, 96, 96)
+        for number, (width, height) in enumerate(SIDES):
+            assert session.footage.size(number) == (height, width) == session.picture(number).shape[:2]
+            assert frame_number(session.picture(number)) == number and session.footage.label(number) == f"{number}.png"
+        assert session.preview((), 1).objects == ()
+
+
+def test_on_images_each_click_counts_for_its_image_alone(small_model: LoadedModel, images: Path) -> None:
+    with Session(images, small_model) as session:
+        objects = session.parse(**ON_IMAGES)
+        assert session.stale(objects) == {"red": 0, "blue": 0} and session.frames_to_track(objects) == 3
+        assert session.masks(0) is None
+        seen = session.preview(objects, 1)
+        assert [one.size for one in seen.objects] == [(40, 48)] * 2 and not seen.objects[1].area
+        assert session.stale(objects) == {"red": 0, "blue": 0} and session.frames_to_track(objects) == 2
+        assert tracked(session, ON_IMAGES) == [0, 2]
+        assert session.stale(objects) == {} and tracked(session, ON_IMAGES) == []
+        found = session.masks(1)
+        assert found is not None and found.objects == seen.objects
+        assert session.masks(3) is None
+        assert [frame.index for frame, _ in session.results()] == [0, 1, 2]
+        other = ON_IMAGES | {"click_frames": "0,0,1,3,1"}
+        assert session.stale(session.parse(**other)) == {"blue": 3}
+        assert tracked(session, other) == [3] and tracked(session, ON_IMAGES) == []
+
+
+def test_a_candidate_on_an_image_is_that_of_the_image(small_model: LoadedModel, images: Path) -> None:
+    with Session(images, small_model) as session:
+        (one,) = session.parse("[20,30]", click_frames="1")
+        candidates = session.candidates(one.prompts[0])
+        assert [candidate.mask.size for candidate in candidates] == [(40, 48)] * 3
+        chosen = session.preview(session.parse("[20,30]", click_frames="1", click_candidates="2"), 1)
+        assert chosen.scores[0] == pytest.approx(candidates[1].score)
+
+
+@pytest.mark.parametrize("mask_type", ["binary", "highlighted", "cutout"])
+@pytest.mark.parametrize("done", [0, 1, 100])
+def test_what_is_written_of_images_is_what_a_request_gives(
+    small_model: LoadedModel, images: Path, tmp_path: Path, mask_type: str, done: int
+) -> None:
+    request = Request(images, **ON_IMAGES, output_format="png", mask_type=mask_type)  # type: ignore[arg-type]
+    expected = segment_video(request, small_model, tmp_path / "fresh.zip", lambda *_: None)
+    with Session(images, small_model) as session:
+        with closing(session.track(session.parse(**ON_IMAGES))) as masks:
+            list(islice(masks, done))
+        told: list[tuple[int, int]] = []
+        result = session.write(request, tmp_path / "result.zip", lambda *counts: told.append(counts))
+    left = max(0, 3 - done)
+    assert told == [(number, left + 3) for number in range(1, left + 4)]
+    assert result.path.read_bytes() == expected.path.read_bytes()
+    assert result.notes == expected.notes and (result.frames, result.objects) == (3, 2)
+
+
+@pytest.mark.parametrize("done", [0, 2, 100])
+def test_shots_are_edited_as_one_clip_and_written_as_a_request_gives(
+    small_model: LoadedModel, shots: Path, tmp_path: Path, done: int
+) -> None:
+    request = Request(shots, **ON_SHOTS, mask_type="cutout", output_format="png")  # type: ignore[arg-type]
+    expected = segment_video(request, small_model, tmp_path / "fresh.zip", lambda *_: None)
+    with Session(shots, small_model) as session:
+        objects = session.parse(**ON_SHOTS)
+        assert [one.prompts[0].frame_index for one in objects] == [1, 5]
+        assert session.footage.size(2) == (64, 96) and session.footage.size(3) == (64, 48)
+        assert session.footage.label(5) == "1:2 2.mp4" and frame_number(session.picture(5)) == 2
+        assert session.preview(objects, 5).objects[1].size == (64, 48)
+        with closing(session.track(objects)) as masks:
+            list(islice(masks, done))
+        told: list[tuple[int, int]] = []
+        result = session.write(request, tmp_path / "result.zip", lambda *counts: told.append(counts))
+        left = max(0, 7 - done)
+        assert told == [(number, left + 7) for number in range(1, left + 8)]
+        assert result.path.read_bytes() == expected.path.read_bytes() and result.frames == 7
+        assert_as_a_fresh_run(session, ON_SHOTS)
+
+
+def test_shots_whose_logits_found_no_room_are_tracked_afresh(
+    small_model: LoadedModel, shots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAM2_MAX_JOURNAL_BYTES", "1000")
+    request = Request(shots, **ON_SHOTS, mask_type="cutout", output_format="png")  # type: ignore[arg-type]
+    segment_video(request, small_model, tmp_path / "fresh.zip", lambda *_: None)
+    with Session(shots, small_model) as session:
+        session.write(request, tmp_path / "result.zip", lambda *_: None)
+        assert session._tracks is not None and not session._tracks.has_logits
+    assert (tmp_path / "result.zip").read_bytes() == (tmp_path / "fresh.zip").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda s: s.picture(4), "frame: 4 is not a frame of this video, which has frames 0 to 3"),
+        (
+            lambda s: s.parse("[50,10]", click_frames="1"),
+            "click_coordinates: 'object_1' is clicked at [50, 10], but image 1 (1.png) is 48x40",
+        ),
+        (lambda s: s.stale([thing(1, 50)]), "objects: 'thing' is clicked at [50, 2], but 1.png is 48x40"),
+        (
+            lambda s: s.parse("[5,5],[6,6]", "1,0", "0,1", "red,red"),
+            "click_corrections: 'red' is corrected on image 1 (1.png), but has no foreground click or box there",
+        ),
+        (
+            lambda s: s.track([ObjectPrompts("thing", 0, thing(0).prompts, thing(1).prompts)]),
+            "objects: 'thing' is corrected, but of separate images none follows from another",
+        ),
+        (
+            lambda s: s.write(Request(s.info.path, "[5,5]"), Path("result.zip")),
+            "video: photos.zip holds an image of 48x40 (1.png), but its first is 96x64; all must be equal for mp4",
+        ),
+        (
+            lambda s: s.write(Request(s.info.path, "[5,5]", output_format="png", end_frame=1), Path("result.zip")),
+            "end_frame: 1 is of a part of one clip, but photos.zip holds images of different sizes",
+        ),
+        (
+            lambda s: s.write(Request(s.info.path, "[5,5]", output_format="png"), Path("nowhere/result.zip")),
+            "output: the folder 'nowhere' does not exist",
+        ),
+    ],
+)
+def test_what_does_not_fit_images_is_refused_in_a_sentence(
+    small_model: LoadedModel, images: Path, call: Any, sentence: str
+) -> None:
+    with Session(images, small_model) as session, pytest.raises((InvalidRequest, UnreadableVideo)) as refusal:
+        call(session)
+    assert str(refusal.value).startswith(sentence) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", ["images", "shots"])
+def test_a_closed_session_of_parts_leaves_nothing(
+    small_model: LoadedModel,
+    kind: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = request.getfixturevalue(kind)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    before = set(os.listdir("/proc/self/fd"))
+    with Session(path, small_model) as session:
+        objects = session.parse("[30,40]")
+        session.picture(1)
+        session.preview(objects, 0)
+        found = session.track(session.parse("[30,30]", click_frames="1"))
+        next(found)
+    for call in (
+        lambda: session.picture(0),
+        lambda: session.masks(1),
+        lambda: session.stale(objects),
+        lambda: session.preview(objects, 0),
+        lambda: session.track(objects),
+    ):
+        with pytest.raises(InvalidRequest, match="is closed, open it again"):
+            call()
+    assert set(os.listdir("/proc/self/fd")) <= before and not list((tmp_path / "temporary").iterdir())
+    with pytest.raises(CheckpointError, match="enormous"):
+        Session(path, "enormous")
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_a_door_that_shows_clips_alone_refuses_what_is_none(
+    small_model: LoadedModel, images: Path, shots: Path
+) -> None:
+    for path, sentence in ((images, "all must be equal"), (shots, "is a zip without")):
+        with pytest.raises(UnreadableVideo, match=sentence):
+            Session(path, small_model, one_size=True)

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import requests
@@ -23,8 +23,9 @@ import requests
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
 from sam2_cog.fleet.manifest import Job, read_manifest
 from sam2_cog.fleet.status import Event, Status, left_to_do
-from sam2_cog.fleet.storage import Results, fetch
+from sam2_cog.fleet.storage import Results, fetch, without_query
 from sam2_cog.held import HeldFolder
+from sam2_cog.outputs import suffix_of
 from sam2_cog.request import Request
 
 PREDICTIONS_A_MINUTE, CALLS_A_MINUTE = 600, 3000
@@ -86,20 +87,26 @@ class Replicate:
                     file.write(part)
 
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """An answer; where there is none, or too many calls were made, the same call again after a while."""
-        for attempt in range(TRIES):
+        """An answer; where there is none, the same call again after a while, as often as TRIES.
+
+        Where too many calls were made, as often as that is said: with little credit it is a few predictions a minute.
+        """
+        attempt = 0
+        while attempt < TRIES:
             self._wait("calls", 60 / CALLS_A_MINUTE)
             try:
                 answer = self._session.request(method, self._address + path, timeout=60, **options)
             except requests.ConnectionError:
-                if attempt == TRIES - 1:
+                attempt += 1
+                if attempt == TRIES:
                     raise
-                time.sleep(2**attempt)
+                time.sleep(2 ** (attempt - 1))
                 continue
             if answer.status_code == 429:
                 time.sleep(seconds_to_wait(answer))
             elif answer.status_code >= 500:
-                time.sleep(2**attempt)
+                attempt += 1
+                time.sleep(2 ** (attempt - 1))
             elif answer.ok:
                 found: dict[str, Any] = answer.json()
                 return found
@@ -116,10 +123,9 @@ class Replicate:
 def seconds_to_wait(answer: requests.Response) -> float:
     """What a 429 says: in its header, or in words (`Your rate limit resets in ~30s.`)."""
     header = answer.headers.get("Retry-After", "")
-    if header.isdigit():
-        return float(header)
     words = re.search(r"resets in ~?(\d+)\s*s", answer.text)
-    return float(words[1]) if words else 10.0
+    said = header if header.isdigit() else words[1] if words else "10"
+    return max(1.0, float(said))  # half a second is said as 0
 
 
 def reason_of(answer: requests.Response) -> str:
@@ -193,17 +199,20 @@ class Sender:
         elif not found.get("output"):
             self._end(job, "failed", error=GONE)
         else:
-            self._keep(job, found["output"])
-            self._end(job, "done", output=job.output, seconds=(found.get("metrics") or {}).get("predict_time", 0.0))
+            name, seconds = self._keep(job, found["output"]), (found.get("metrics") or {}).get("predict_time", 0.0)
+            self._end(job, "done", output=name, seconds=seconds)
 
-    def _keep(self, job: Job, address: str) -> None:
+    def _keep(self, job: Job, address: str) -> str:
+        """Fetch a result; the name of its file, which ends as the address does."""
+        name = job.stem + (PurePosixPath(without_query(address)).suffix or suffix_of(job.request))
         part = self._results.path(f".{job.digest}.part")
         try:
             self._api.download(address, part)
-            part.replace(self._results.path(job.output))
+            part.replace(self._results.path(name))
         finally:
             part.unlink(missing_ok=True)
-        self._results.keep(job.output)
+        self._results.keep(name)
+        return name
 
     def _end(self, job: Job, what: str, **facts: Any) -> None:
         event = Event(job.name, what, job.digest, 1, **facts)

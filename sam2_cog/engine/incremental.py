@@ -12,7 +12,7 @@ from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.object_memory import ObjectMemory, RunState
 from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.steps import Features
-from sam2_cog.engine.tracker import RESIZING_THREADS, Clip, Run, new_memory
+from sam2_cog.engine.tracker import RESIZING_THREADS, Clip, Run, frame_size, new_memory
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
@@ -62,6 +62,11 @@ class IncrementalTracker:
         with self._using() as journal:
             found = journal.find(one, passes)
         return found[1] if found else 0
+
+    def stale(self, objects: Sequence[ObjectPrompts], passes: Passes) -> dict[str, int]:
+        """Name -> the first frame whose masks `advance` would find; without the objects that are up to date."""
+        known = {one.name: self.known_steps(one, passes) for one in objects}
+        return {name: passes.unsettled(steps) for name, steps in known.items() if steps < len(passes)}
 
     def frames_to_track(self, objects: Sequence[ObjectPrompts], passes: Passes) -> int:
         """How many frames `advance` would yield."""
@@ -119,7 +124,7 @@ class IncrementalTracker:
         return new_memory(self._model, self._clip)
 
     def _empty(self, frame: int) -> FrameMasks:
-        return no_masks(frame, 1, (self._clip.height, self._clip.width))
+        return no_masks(frame, 1, frame_size(self._clip, frame))
 
     @contextmanager
     def _using(self) -> Iterator[Journal]:

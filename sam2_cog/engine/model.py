@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -20,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from sam2_cog.engine.checkpoints import chosen_model, fetch_checkpoint, find_checkpoint
 from sam2_cog.engine.host_memory import keep_freed_memory
 from sam2_cog.engine.quick import quicken_encoder
-from sam2_cog.engine.steps import Steps
+from sam2_cog.engine.steps import Features, Steps
 from sam2_cog.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,12 @@ class LoadedModel:
             torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision),
         ):
             yield
+
+    def encode(self, image: np.ndarray) -> Features:
+        """The features of a frame, (H, W, 3) uint8 RGB."""
+        prepared = self.steps.prepare(image)
+        with self.autocast():
+            return self.steps.encode_frames([prepared])[0]
 
 
 def load_model(

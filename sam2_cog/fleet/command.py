@@ -9,13 +9,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from sam2_cog.engine.checkpoints import chosen_model
 from sam2_cog.engine.model import load_model
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.fleet.batch import Watch, run_batch
 from sam2_cog.fleet.cost import Estimate, estimate
-from sam2_cog.fleet.manifest import Job, read_manifest, shard_of
+from sam2_cog.fleet.manifest import Job, check_apart, read_manifest, shard_of
 from sam2_cog.fleet.status import Event, Status, left_to_do
-from sam2_cog.fleet.storage import Results
+from sam2_cog.fleet.storage import Results, is_address
 
 SOME_FAILED = 1
 
@@ -52,8 +53,12 @@ def add_estimate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out a batch, print a line for each clip and a table at the end; returns the exit code."""
+    arguments.model = arguments.model or chosen_model()
     carry_out = _way(arguments)
-    jobs = read_manifest(arguments.manifest.absolute())  # a worker of another machine has another working folder
+    manifest = arguments.manifest.absolute()  # a worker of another machine has another working folder
+    jobs = read_manifest(manifest, arguments.model)
+    if not is_address(arguments.output):
+        check_apart(jobs, Path(arguments.output))
     index, count = arguments.shard or (0, 1)
     jobs = shard_of(jobs, index, count)
     name = f"status-{index}-of-{count}.jsonl" if arguments.shard else "status.jsonl"

@@ -7,17 +7,21 @@ video). An empty cell is the input's default. Paths of files are relative to the
 import csv
 import hashlib
 import json
+import os
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sam2_cog.errors import InvalidRequest
+from sam2_cog.errors import InvalidRequest, quoted
 from sam2_cog.fleet.storage import is_address, without_query
+from sam2_cog.outputs import suffix_of
 from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.request import FILES, Request
 
+LONGEST_ID = 255
 INPUTS = {item.name: item for item in fields(Request)}
 
 Row = dict[str, Any]
@@ -30,22 +34,24 @@ class Job:
     How that name ends shows when the video is seen: of one image it may be a picture, of several shots it is a zip.
     `sources` are the request's files by the input's name, the video and what lies beside it: each a path, relative ones
     seen from the manifest, or an address (`s3://...`) that is fetched first. The request names them as the row does.
+    `model` is who finds the masks; "" where that is left open.
     """
 
     name: str
     sources: Mapping[str, str]
     request: Request
     stem: str
+    model: str = ""
 
     @property
     def digest(self) -> str:
         """What the result depends on, in short: another one means that the row changed since."""
-        said = {name: str(getattr(self.request, name)) for name in INPUTS}
+        said = {name: str(getattr(self.request, name)) for name in INPUTS} | {"model": self.model}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_manifest(path: Path) -> tuple[Job, ...]:
-    """Every row as a job, in the order of the file.
+def read_manifest(path: Path, model: str = "") -> tuple[Job, ...]:
+    """Every row as a job for the model, in the order of the file.
 
     Raises:
         InvalidRequest: the file or one of its rows cannot be used; the sentence names the row, counted from 1.
@@ -56,19 +62,35 @@ def read_manifest(path: Path) -> tuple[Job, ...]:
     if not path.is_file():
         raise InvalidRequest(f"manifest: {str(path)!r} does not exist")
     try:
-        rows = list(reader(path))
-    except (ValueError, csv.Error) as error:
-        raise InvalidRequest(f"manifest: {path.name!r} cannot be read: {error}") from None
+        rows = [row for row in reader(path) if any(cell not in (None, "") for cell in row.values())]
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"manifest: {path.name!r} cannot be read: it is not UTF-8, save it as that") from None
+    except (ValueError, csv.Error, RecursionError) as error:
+        raise InvalidRequest(f"manifest: {path.name!r} cannot be read: {str(error).splitlines()[0]}") from None
     if not rows:
         raise InvalidRequest(f"manifest: {path.name!r} has no row, but at least one is needed")
     requests = [_request(number, row) for number, row in enumerate(rows, 1)]
-    names = [_name(row, request) for row, request in zip(rows, requests, strict=True)]
+    names = [_name(number, row, request) for number, (row, request) in enumerate(zip(rows, requests, strict=True), 1)]
     _check_distinct(names)
     stems = safe_names(["status", *names])[1:]  # status.jsonl is the batch's own
     return tuple(
-        Job(name, _sources(row, path.parent), request, stem)
+        Job(name, _sources(row, path.parent), request, stem, model)
         for name, row, request, stem in zip(names, rows, requests, stems, strict=True)
     )
+
+
+def check_apart(jobs: Sequence[Job], folder: Path) -> None:
+    """Raise InvalidRequest if the result of a job would take the place of a file of another job."""
+    folder = folder.resolve()
+    read = {Path(at).resolve(): job.name for job in jobs for at in job.sources.values() if not is_address(at)}
+    for job in jobs:
+        for suffix in {suffix_of(job.request), f".{job.request.output_format}"}:
+            reader = read.get(folder / (job.stem + suffix), job.name)
+            if reader != job.name:
+                raise InvalidRequest(
+                    f"output: the result of {quoted(job.name)} may be called {quoted(job.stem + suffix)}, which is a "
+                    f"file of {quoted(reader)}: name another folder"
+                )
 
 
 def shard_of(jobs: Sequence[Job], index: int, count: int) -> tuple[Job, ...]:
@@ -77,23 +99,35 @@ def shard_of(jobs: Sequence[Job], index: int, count: int) -> tuple[Job, ...]:
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
+    """Excel parts columns with semicolons where numbers have a decimal comma."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        separator = max(",;\t", key=file.readline().count)  # spreadsheets where the comma is a decimal one write `;`
+        delimiter = max(",;\t", key=file.readline().count)
         file.seek(0)
-        reader = csv.DictReader(file, restkey="", strict=True, delimiter=separator)
-        names = reader.fieldnames or ()
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"it has more than one column {twice!r}")
-        yield from reader
+        reader = csv.DictReader(file, restkey="", strict=True, delimiter=delimiter, skipinitialspace=True)
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+        _distinct([(name, None) for name in reader.fieldnames])
+        for row in reader:
+            yield {name: cell for name, cell in row.items() if name or any(cell or ())}
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if line.strip():
-            row = json.loads(line)
+            try:
+                row = json.loads(line, object_pairs_hook=_distinct)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"line {number}: {error}") from None
             if not isinstance(row, dict):
                 raise ValueError(f"line {number} is not an object")
             yield row
+
+
+def _distinct(pairs: Sequence[tuple[str, Any]]) -> Row:
+    """The row, in which a name must not stand twice: one of the two would be lost. No name is no column."""
+    twice = [name for name, count in Counter(name for name, _ in pairs if name).items() if count > 1]
+    if twice:
+        raise ValueError(f"it has more than one column {quoted(twice[0])}")
+    return dict(pairs)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -132,20 +166,32 @@ def _value(name: str, value: Any) -> Any:
     read = type(INPUTS[name].default)
     if isinstance(value, str) and read in (bool, int, float):
         try:
-            return {"true": True, "false": False}[value.strip().lower()] if read is bool else read(value)
+            if read is bool:
+                return {"true": True, "false": False}[value.strip().lower()]
+            return float(value)  # pandas writes whole numbers as 80.0 where another cell is empty
         except (ValueError, KeyError):
             return value  # the request refuses it in its own words
-    return json.dumps(value) if isinstance(value, list) else value
+    return json.dumps(value) if isinstance(value, list) and name not in FILES else value
 
 
 def _sources(row: Row, folder: Path) -> dict[str, str]:
     named = {name: str(row[name]) for name in FILES if row.get(name) not in (None, "")}
-    return {name: at if is_address(at) else str(folder / Path(at).expanduser()) for name, at in named.items()}
+    return {name: at if is_address(at) else str(folder / os.path.expanduser(at)) for name, at in named.items()}
 
 
-def _name(row: Row, request: Request) -> str:
+def _name(number: int, row: Row, request: Request) -> str:
+    """Its id, as one line of text; raises InvalidRequest where that cannot be."""
     name = row.get("id")
-    return str(name) if name not in (None, "") else PurePosixPath(str(request.video)).stem
+    if isinstance(name, bool | list | dict | bytes):
+        raise InvalidRequest(f"manifest: row {number}: id: {quoted(str(name))} is not a text or a number")
+    if isinstance(name, float) and name.is_integer():
+        name = int(name)
+    text = str(name).strip() if name is not None else ""
+    text = text or PurePosixPath(str(request.video)).stem
+    if not text or len(text) > LONGEST_ID or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+        allowed = f"a text of 1 to {LONGEST_ID} characters, none of them a control character"
+        raise InvalidRequest(f"manifest: row {number}: id: {quoted(text)} is not allowed, it must be {allowed}")
+    return text
 
 
 def _check_distinct(names: Sequence[str]) -> None:

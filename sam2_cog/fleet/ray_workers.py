@@ -75,11 +75,15 @@ def run_on_ray(
 
 @dataclass
 class _Seat:
-    """A worker; `job` is what it works on, `following` what it makes ready meanwhile."""
+    """A worker; `job` is what it works on, `following` what it makes ready meanwhile.
+
+    lost: it could not be reached, so that nobody knows what it made of what it was last told.
+    """
 
     worker: Any
     job: Job | None = None
     following: Job | None = None
+    lost: bool = False
 
 
 class _Fleet:
@@ -152,6 +156,7 @@ class _Fleet:
         try:
             event: Event | None = ray.get(call)
         except ActorUnavailableError:  # next it is said to be dead, or it answers
+            seat.lost = True
             time.sleep(1)
             self._calls[seat.worker.ping.remote()] = seat
         except RayTaskError as error:
@@ -163,7 +168,7 @@ class _Fleet:
             lost = getattr(error, "preempted", False) or _LOST in str(error)
             self._died(seat, lost, "went with its machine" if lost else "died", error)
         else:
-            if event is None and seat.job is not None:  # it lives, but what it had to say of its job was lost
+            if seat.lost:
                 ray.kill(seat.worker)
                 self._died(seat, True, "could not be reached for a while")
                 return

@@ -42,6 +42,7 @@ class Status:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._last: dict[str, Event] = {}
+        self._made: dict[str, str] = {}
 
     def __enter__(self) -> "Status":
         self._file = self._path.open("a+b")
@@ -57,7 +58,7 @@ class Status:
         for line in content.splitlines():
             event = _event(line)
             if event is not None:
-                self._last[event.id] = event
+                self._remember(event)
         if content and not content.endswith(b"\n"):
             self._file.write(b"\n")
         return self
@@ -70,6 +71,10 @@ class Status:
     def last(self, name: str) -> Event | None:
         """The last event of a clip."""
         return self._last.get(name)
+
+    def made(self, output: str) -> str:
+        """Which clip a file is the result of; "" if of none."""
+        return self._made.get(output, "")
 
     def attempts(self, name: str, digest: str, saved: int = 0) -> int:
         """How often in a row this very request was in work when its process died.
@@ -89,7 +94,12 @@ class Status:
         """Write an event down for good."""
         self._file.write(json.dumps(asdict(event), ensure_ascii=False).encode() + b"\n")
         self._file.flush()
+        self._remember(event)
+
+    def _remember(self, event: Event) -> None:
         self._last[event.id] = event
+        if event.status == "done":
+            self._made[event.output] = event.id
 
 
 def left_to_do(jobs: Sequence[Job], status: Status, results: Results) -> list[Job]:
@@ -99,7 +109,8 @@ def left_to_do(jobs: Sequence[Job], status: Status, results: Results) -> list[Jo
         event = status.last(job.name)
         if event is None or event.status != "done" or event.digest != job.digest:
             return False
-        return results.has(event.output)
+        named = event.output.rpartition(".")[0] == job.stem  # that may depend on other rows, as of `Dog` and `dog`
+        return named and status.made(event.output) == job.name and results.has(event.output)
 
     return [job for job in jobs if not is_done(job)]
 

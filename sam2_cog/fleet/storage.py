@@ -1,5 +1,6 @@
 """Where clips come from and results go: folders of this machine, or whatever `fsspec` opens (`s3://`, `gs://`, ...)."""
 
+import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -70,8 +71,7 @@ class Results:
         self._place = place.rstrip("/")
         self._remote = _filesystem(place) if is_address(place) else None
         self._copies = HeldFolder() if self._remote else None
-        self.folder = self._copies.path if self._copies else Path(place)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder = self._copies.path if self._copies else _writable(Path(place))
         remove_dead_parts(self.folder)
 
     def path(self, name: str) -> Path:
@@ -99,6 +99,20 @@ class Results:
         """Remove what is only a copy."""
         if self._copies:
             self._copies.close()
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, made where it is missing; raises InvalidRequest if nothing can be written there."""
+    if folder.exists() and not folder.is_dir():
+        raise InvalidRequest(f"output: {str(folder)!r} is a file, but batch writes its results to a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InvalidRequest(
+            f"output: nothing can be written to the folder {str(folder)!r}: {error.strerror}"
+        ) from None
+    return folder
 
 
 def _filesystem(place: str) -> Any:

@@ -118,7 +118,7 @@ class Tracks:
 
     def _run(self, job: "_Job") -> None:
         try:
-            with self._videos.video(job.address) as path, Session(path, self._model) as session:
+            with self._videos.video(job.address) as path, Session(path, self._model, one_size=True) as session:
                 job.track(session)
         except Exception as error:
             if not isinstance(error, ValueError | OSError):

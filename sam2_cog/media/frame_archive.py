@@ -169,8 +169,9 @@ def read_chosen(path: Path, chosen: Collection[int]) -> Generator[tuple[int, np.
     Raises:
         UnreadableVideo: an image cannot be decoded.
     """
-    with closing(_pictures(path, str(_container(path)), slice(max(chosen) + 1))) as pictures:
-        for place, (label, image) in enumerate(pictures):
+    first, last = min(chosen), max(chosen)
+    with closing(_pictures(path, str(_container(path)), slice(first, last + 1))) as pictures:
+        for place, (label, image) in enumerate(pictures, first):
             if place in chosen:
                 with decoding(path, label):
                     decoded = pixels(image)

@@ -1,4 +1,4 @@
-"""Single frames of a clip by number, for somebody who looks around in it."""
+"""Single frames by number, for somebody who looks around in it."""
 
 from collections import OrderedDict
 from collections.abc import Generator
@@ -7,7 +7,8 @@ from threading import Lock
 import numpy as np
 
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.media.video import Frame, VideoInfo, read_frames
+from sam2_cog.media.footage import Footage
+from sam2_cog.media.video import Frame
 
 KEPT_BYTES = 1 << 26
 """How much of what was read last is kept: 10 frames of 1080p; two frames at least and 16 at most."""
@@ -22,10 +23,10 @@ class FrameReader:
     Safe in several threads. Close it, or ffmpeg waits on.
     """
 
-    def __init__(self, info: VideoInfo) -> None:
-        self._info = info
+    def __init__(self, footage: Footage) -> None:
+        self._footage = footage
         self._lock = Lock()
-        self._most = min(max(KEPT_BYTES // (info.width * info.height * 3), 2), 16)
+        self._most = min(max(KEPT_BYTES // (footage.width * footage.height * 3), 2), 16)
         self._images: OrderedDict[int, np.ndarray] = OrderedDict()
         self._frames: Generator[Frame, None, None] | None = None
         self._next = 0
@@ -40,7 +41,7 @@ class FrameReader:
         """
         with self._lock:
             if self._closed:
-                raise InvalidRequest(f"video: {self._info.path.name} is closed, open it again")
+                raise InvalidRequest(f"video: {self._footage.info.path.name} is closed, open it again")
             if index not in self._images:
                 try:
                     self._advance(index)
@@ -62,7 +63,7 @@ class FrameReader:
             stepped_back = self._next - self._most <= index < self._next
             begin = max(0, index - self._most + 1) if stepped_back else index
             self._stop()
-            self._frames, self._next = read_frames(self._info, begin), begin
+            self._frames, self._next = self._footage.read(begin), begin
         for frame in self._frames:
             self._next = frame.index + 1
             frame.image.setflags(write=False)

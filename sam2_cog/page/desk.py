@@ -117,6 +117,8 @@ class Desk:
             facts |= {"width": info.width, "height": info.height, "aspect": float(info.pixel_aspect)}
             facts |= {"fps": float(info.frame_rate), "frames": info.frame_count if source.clip else None}
             facts["single"] = is_one_picture(info)
+        if source.clip is not None:
+            facts |= {"kind": source.clip.kind, "formats": source.clip.formats}
         return facts
 
     def clip(self, identity: object) -> OpenClip:
@@ -126,11 +128,11 @@ class Desk:
             raise HTTPException(410, "video: the clip is not open, load the page again")
         return source.clip
 
-    def picture(self, identity: object, frame: int) -> tuple[bytes, float]:
-        """A frame as a JPEG file, and its time in seconds; the first one also while the frames are counted."""
+    def picture(self, identity: object, frame: int) -> tuple[bytes, float, str]:
+        """A frame as a JPEG file, its time and its label; the first one also while the frames are counted."""
         source = self._meant(identity)
         if source.clip is None and frame == 0 and source.first and source.info:
-            return source.first, float(source.info.frame_times[0])
+            return source.first, float(source.info.frame_times[0]), ""
         return self.clip(identity).picture(frame)
 
     def write(self, identity: object, inputs: Json) -> Generator[Json, None, None]:

@@ -15,12 +15,15 @@ from starlette.exceptions import HTTPException
 from sam2_cog.errors import InvalidRequest, UnreadableVideo, quoted
 from sam2_cog.http_base.answers import Json
 from sam2_cog.masks import FrameMasks
+from sam2_cog.media.shots import Shots
 from sam2_cog.outputs.destination import suffix_for
+from sam2_cog.outputs.shots import ShotsOutput
 from sam2_cog.page import wire
 from sam2_cog.page.pictures import Pictures
 from sam2_cog.page.prompt_files import PromptFiles, called
 from sam2_cog.prompts import ObjectPrompts
 from sam2_cog.request import Request
+from sam2_cog.runs.separate_images import formats_of_images
 from sam2_cog.session import Session
 
 logger = logging.getLogger(__name__)
@@ -68,11 +71,22 @@ class OpenClip:
 
     # What is answered at once.
 
-    def picture(self, frame: int) -> tuple[bytes, float]:
-        """A frame as a JPEG file, and its time by the file's own clock in seconds."""
+    @property
+    def kind(self) -> str:
+        """What is open: `clip`, `shots` or `images`, of which none follows from another."""
+        parts = self._session.footage.parts
+        return "clip" if parts is None else "shots" if isinstance(parts, Shots) else "images"
+
+    @property
+    def formats(self) -> list[str] | None:
+        """The output formats that it can be written in; None for all."""
+        return formats_of_images() if self.kind == "images" else None
+
+    def picture(self, frame: int) -> tuple[bytes, float, str]:
+        """A frame as a JPEG file, its time by the file's own clock in seconds, and what people call it, if they do."""
         if not 0 <= frame < self.info.frame_count:
             raise HTTPException(404, f"frame: the video has frames 0 to {self.info.frame_count - 1}, not {frame}")
-        return self._pictures.jpeg(frame), float(self.info.frame_times[frame])
+        return self._pictures.jpeg(frame), float(self.info.frame_times[frame]), self._session.footage.label(frame)
 
     def read(self, inputs: Json) -> Json:
         """What the strings and the files hold, an entry for each click, box and mask, and what the files are called."""
@@ -132,9 +146,17 @@ class OpenClip:
         lanes = {one.name: np.zeros(self.info.frame_count, np.uint8) for one in objects}
         for masks in found:
             if masks is not None:
-                for name, value in wire.lane_values(objects, masks).items():
+                for name, value in self._lane_values(objects, masks).items():
                     lanes[name][masks.frame_index] = value
         return {name: wire.lane_text(lane) for name, lane in lanes.items()}
+
+    def _lane_values(self, objects: Objects, masks: FrameMasks) -> dict[str, int]:
+        """The bytes of the lanes on a frame; of images only of the objects that are asked for on it."""
+        values = wire.lane_values(objects, masks)
+        if self.kind != "images":
+            return values
+        asked = {one.name for one in objects for prompt in one.prompts if prompt.frame_index == masks.frame_index}
+        return {name: value for name, value in values.items() if name in asked}
 
     def _masks_json(self, objects: Objects, masks: FrameMasks) -> list[Json]:
         return wire.masks_json(objects, masks.without_parts_below(self._smallest_part))
@@ -145,12 +167,11 @@ class OpenClip:
         """Find what is out of date: how many frames, then each frame with the bytes of its lanes, then how it ended."""
         request, objects = self._parsed(inputs)
         with self._at_work():
-            stale = self._session.stale(objects, request.propagation)
-            yield {"total": self.info.frame_count - min(stale.values(), default=self.info.frame_count)}
+            yield {"total": self._session.frames_to_track(objects, request.propagation)}
             end = "done"
             with closing(self._begin(request, objects)) as found:
                 for masks in found:
-                    yield {"frame": masks.frame_index, "lanes": wire.lane_values(objects, masks)}
+                    yield {"frame": masks.frame_index, "lanes": self._lane_values(objects, masks)}
                     if self._stop.is_set():
                         end = "stopped"
                         break
@@ -159,7 +180,8 @@ class OpenClip:
     def write(self, inputs: Json, folder: Path) -> Generator[Json, None, None]:
         """Write the result into a folder: how far that is, then its path, or that it was stopped."""
         request, objects = self._parsed(inputs)
-        path = folder / f"{self.info.path.stem}_result{suffix_for(request, self.info, objects)}"
+        suffix = ShotsOutput.suffix if self.kind == "shots" else suffix_for(request, self.info, objects)
+        path = folder / f"{self.info.path.stem}_result{suffix}"
         with self._at_work():
             self._begin(request, objects).close()
             reports: Queue[Json | None] = Queue()

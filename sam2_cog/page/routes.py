@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -62,8 +63,9 @@ def _questions(desk: Desk, model_name: str) -> list[BaseRoute]:
     """What is answered at once."""
 
     def frame(request: Request) -> Response:
-        jpeg, seconds = desk.picture(request.query_params.get("clip"), request.path_params["frame"])
-        return Response(jpeg, media_type="image/jpeg", headers={"Frame-Seconds": f"{seconds:.6f}", **_KEPT})
+        jpeg, seconds, label = desk.picture(request.query_params.get("clip"), request.path_params["frame"])
+        told = {"Frame-Seconds": f"{seconds:.6f}", "Frame-Label": quote(label), **_KEPT}
+        return Response(jpeg, media_type="image/jpeg", headers=told)
 
     def masks(request: Request) -> Response:
         return _json(desk.clip(request.query_params.get("clip")).masks(request.path_params["frame"]))

@@ -1,15 +1,13 @@
 """Images of different sizes: what a request asks for on each of them, and the masks of one after the other."""
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
 
-import numpy as np
-
-from sam2_cog.engine.tracker import Tracker
-from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.masks import FrameMasks, no_masks
-from sam2_cog.media.frame_archive import UnlikeImages
+from sam2_cog.engine.model import LoadedModel
+from sam2_cog.engine.stills import find_on_image
+from sam2_cog.errors import InvalidRequest
+from sam2_cog.masks import FrameMasks
+from sam2_cog.media.footage import Footage
+from sam2_cog.media.frame_archive import unreadable
 from sam2_cog.media.image_set import ImageSet
 from sam2_cog.media.video import Frame
 from sam2_cog.outputs import OUTPUTS
@@ -18,16 +16,23 @@ from sam2_cog.prompts import FramePrompt, ObjectPrompts, prompt_frames
 from sam2_cog.request import Request
 from sam2_cog.runs.objects import check_within, objects_within
 
-ABSENT_LOGIT = -32.0
-"""What the logits of an object are on an image on which it is not asked for."""
+
+def formats_of_images() -> list[str]:
+    """The output formats that take pictures of any sizes."""
+    return [name for name, kind in OUTPUTS.items() if issubclass(kind, Archive)]
 
 
-def kind_for_images(request: Request, unlike: UnlikeImages) -> type[Archive]:
+def kind_for_images(request: Request, images: ImageSet) -> type[Archive]:
     """What encodes the pictures of the result; raises UnreadableVideo for a format that needs frames of one size."""
     kind = OUTPUTS[request.output_format]
     if not issubclass(kind, Archive):
-        others = [name for name, one in OUTPUTS.items() if issubclass(one, Archive)]
-        raise UnreadableVideo(f"{unlike} for {request.output_format}; {', '.join(others)} take each for itself")
+        first = images.images[0]
+        pairs = zip(images.images, images.names, strict=True)
+        other, name = next(pair for pair in pairs if (pair[0].width, pair[0].height) != (first.width, first.height))
+        found = f"{other.width}x{other.height} ({name}), but its first is {first.width}x{first.height}"
+        takers = ", ".join(formats_of_images())
+        wanted = f"all must be equal for {request.output_format}; {takers} take each for itself"
+        raise unreadable(images.path, f"holds an image of {found}; {wanted}")
     return kind
 
 
@@ -70,54 +75,9 @@ def asked_on(objects: Sequence[ObjectPrompts]) -> dict[int, list[int]]:
 
 
 def masks_of_images(
-    tracker: Tracker, frames: Iterator[Frame], objects: Sequence[ObjectPrompts], *, soft: bool
+    model: LoadedModel, images: Footage, frames: Iterator[Frame], objects: Sequence[ObjectPrompts], *, soft: bool
 ) -> Generator[tuple[Frame, FrameMasks], None, None]:
     """Each image, its index being its number, with the masks of all objects, empty for those not asked for on it."""
-    asked = asked_on(objects)
     for frame in frames:
-        there = [_alone(objects[index], place, frame.index) for place, index in enumerate(asked[frame.index])]
-        with closing(tracker.track(_OneImage(frame.image), there, soft=soft)) as tracked:
-            (_, found) = next(tracked)
-        yield frame, _spread(found, asked[frame.index], len(objects), frame.index)
-
-
-@dataclass(frozen=True)
-class _OneImage:
-    """An image as a tracker reads it: a clip of one frame."""
-
-    image: np.ndarray
-    frame_count: int = 1
-
-    @property
-    def width(self) -> int:
-        return int(self.image.shape[1])
-
-    @property
-    def height(self) -> int:
-        return int(self.image.shape[0])
-
-    def read(self, start: int = 0, stop: int | None = None) -> Generator[Frame, None, None]:
-        if start == 0 and stop != 0:
-            yield Frame(0, 0.0, self.image)
-
-    def pick(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
-        yield from self.read(0, len(indices))
-
-
-def _alone(one: ObjectPrompts, index: int, number: int) -> ObjectPrompts:
-    """What an object is told on one image, as if that were a clip."""
-    (prompt,) = (prompt for prompt in one.prompts if prompt.frame_index == number)
-    return ObjectPrompts(one.name, index, (replace(prompt, frame_index=0),), ())
-
-
-def _spread(found: FrameMasks, asked: Sequence[int], count: int, number: int) -> FrameMasks:
-    """The masks of some objects, at their places among `count`."""
-    masks, soft = list(no_masks(number, count, found.objects[0].size).objects), None
-    estimates = np.zeros((2, count), np.float32)
-    estimates[:, asked] = found.scores, found.presence
-    for index, mask in zip(asked, found.objects, strict=True):
-        masks[index] = mask
-    if found.soft is not None:
-        soft = np.full((count, *found.soft.shape[1:]), ABSENT_LOGIT, np.float16)
-        soft[asked] = found.soft
-    return FrameMasks(number, tuple(masks), estimates[0], estimates[1], soft)
+        features = model.encode(frame.image)
+        yield frame, find_on_image(model, images, frame.index, features, objects, soft=soft)

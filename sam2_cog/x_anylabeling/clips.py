@@ -35,7 +35,7 @@ class OpenClip:
         with ExitStack() as stack:
             folder = stack.enter_context(HeldFolder())
             path = _write_zip(folder / "frames.zip", frames)
-            self.session = stack.enter_context(Session(path, model))
+            self.session = stack.enter_context(Session(path, model, one_size=True))
             self._stack = stack.pop_all()
         self.busy = threading.Lock()
         """Held while the clip is tracked."""

@@ -18,6 +18,8 @@ class FakeReplicate:
 
     address: str = ""
     looks_until_done: int = 1
+    suffix: str = ""
+    """How the addresses of results end."""
     throttled: int = 0
     """So many predictions are refused with 429 first."""
     predictions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -28,7 +30,7 @@ class FakeReplicate:
     def create(self, body: dict[str, Any]) -> tuple[int, Any]:
         if self.throttled:
             self.throttled -= 1
-            return 429, {"detail": "Request was throttled. Your rate limit resets in ~1s."}
+            return 429, {"detail": "Request was throttled. Your rate limit resets in ~0s."}
         if body["version"] != VERSION:
             return 422, {"detail": "Invalid version or not permitted"}
         name = f"prediction{len(self.predictions)}"
@@ -41,7 +43,8 @@ class FakeReplicate:
             return 200, {"id": name, "status": "processing", "output": None}
         if self.predictions[name]["click_coordinates"] == "[300,20]":
             return 200, {"id": name, "status": "failed", "error": "click_coordinates: point 1 is\nat [300, 20]"}
-        output = f"{self.address.replace('127.0.0.1', 'localhost')}/results/{name}"  # another host, as it is there
+        elsewhere = self.address.replace("127.0.0.1", "localhost")  # another host, as it is there
+        output = f"{elsewhere}/results/{name}{self.suffix}"
         return 200, {"id": name, "status": "succeeded", "output": output, "metrics": {"predict_time": 1.5}}
 
     def upload(self, content: bytes) -> tuple[int, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sam2_cog import limits
 from sam2_cog.__main__ import REFUSED, _parser
 from sam2_cog.fleet.command import SOME_FAILED
 
@@ -76,6 +77,16 @@ def test_each_pod_of_the_job_carries_out_its_part() -> None:
     assert arguments.shard == (0, job["completions"]) and job["completions"] >= job["parallelism"] > 1
     assert (str(arguments.manifest), arguments.output) == (given["MANIFEST"], given["OUTPUT"])
     assert arguments.checkpoint and worker["image"].startswith("registry.example.com/sam2-cog:")
+
+
+@pytest.mark.parametrize("way", ["shards", "ray"])
+def test_no_bound_of_the_image_that_is_meant_for_its_server_holds_for_a_fleet(way: str) -> None:
+    """`environment` of cog.yaml is in the image: with its hour for a request a long clip would fail each time."""
+    image = dict(line.split("=") for line in yaml.safe_load((ROOT / "cog.yaml").read_text())["environment"])
+    bounds = {limit.variable: limit for limit in vars(limits).values() if isinstance(limit, limits.Limit)}
+    given = values(built(way))
+    for name in image.keys() & bounds.keys():
+        assert int(given[name]) == bounds[name].default, name
 
 
 def test_a_machine_that_goes_is_no_failure_and_a_failure_of_clips_is_tried_no_second_time() -> None:

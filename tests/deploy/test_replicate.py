@@ -55,10 +55,10 @@ def write(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def test_rows_are_sent_and_results_fetched(fake: FakeReplicate, tmp_path: Path) -> None:
-    fake.throttled = 2
+    fake.throttled = 7  # more often than an answer is asked for that does not come
     begin = time.monotonic()
     done = send(fake, tmp_path, ROWS)
-    assert time.monotonic() - begin > 2, "429 said twice to wait for a second"
+    assert time.monotonic() - begin > 7, "429 said seven times to wait, for less than a second"
     assert done.returncode == 1 and "done 2, failed 2, done before 0" in done.stdout, done.stderr
     assert "outside: failed: click_coordinates: point 1 is at [300, 20]" in done.stdout
     assert "gone: failed: " in done.stdout and "gone.mp4" in done.stdout
@@ -102,6 +102,14 @@ def test_a_prediction_that_was_deleted_has_failed_and_is_sent_anew(fake: FakeRep
     first = send(fake, tmp_path, ROWS[:1])
     assert first.returncode == 1 and "was not fetched within the hour" in first.stdout
     assert send(fake, tmp_path, ROWS[:1]).returncode == 0
+
+
+def test_a_result_is_called_as_the_file_that_it_is(fake: FakeReplicate, tmp_path: Path) -> None:
+    """Of one image a picture comes where a clip gives a zip; what follows the name is a signature."""
+    fake.suffix = ".jpg?expires=1"
+    assert send(fake, tmp_path, [ROWS[1] | {"output_format": "jpg"}]).returncode == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"there.jpg", "status.jsonl"}
+    assert "done before 1" in send(fake, tmp_path, [ROWS[1] | {"output_format": "jpg"}]).stdout
 
 
 @pytest.mark.parametrize(

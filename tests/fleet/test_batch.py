@@ -138,6 +138,17 @@ def test_run_again_only_what_is_missing_or_changed_or_failed_runs(run: Run, rows
     assert run([rows[0], rows[1], changed]) == []
 
 
+def test_a_file_that_is_now_another_clips_is_not_taken_for_the_result(run: Run, rows: Rows, tmp_path: Path) -> None:
+    """What a file is called depends on the other rows where ids are alike but for their case."""
+    capital, small = rows[1] | {"id": "Dog"}, rows[1] | {"id": "dog", "click_coordinates": "[10,10]"}
+    assert [event.output for event in run([capital, small])] == ["Dog.mp4", "dog_2.mp4"]
+    assert [event.output for event in run([small, capital])] == ["dog.mp4", "Dog_2.mp4"]
+    assert run([small, capital]) == []
+    slashed, plain = small | {"id": "a/b"}, capital | {"id": "a_b"}
+    assert [run([row])[0].output for row in (slashed, plain)] == ["a_b.mp4", "a_b.mp4"]
+    assert [event.id for event in run([slashed])] == ["a/b"], "the other one took its place"
+
+
 def test_a_clip_whose_process_died_is_tried_once_more_and_then_has_failed(run: Run, rows: Rows, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "jobs.jsonl").write_text(json.dumps(rows[1]) + "\n")

@@ -1,11 +1,13 @@
 """`sam2-cog batch` and `estimate` as they are called."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from sam2_cog.__main__ import main
+from sam2_cog.fleet.manifest import read_manifest
 from tests.clips import numbered_frames, set_rotation, write_clip
 
 
@@ -29,12 +31,39 @@ def test_exit_codes_say_whether_all_is_done(manifest: Path, tmp_path: Path, caps
     assert "done 0, failed 0, done before 2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("place", "reason"), [("file/out", "Not a directory"), ("/proc/out", "No such file")])
+def test_a_folder_that_cannot_be_is_said_in_a_sentence(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, reason: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["batch", str(manifest), "--output", str(tmp_path / place), "--model", "demo"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"sam2-cog: output: nothing can be written to the folder '{tmp_path / place}': {reason}")
+
+
+def test_another_model_gives_other_results(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was tried with `demo` is not taken for done when a real model is asked for."""
+    out = tmp_path / "out"
+    main(["batch", str(manifest), "--output", str(out), "--model", "demo"])
+    text = (out / "status.jsonl").read_text()
+    (old,) = {json.loads(line)["digest"] for line in text.splitlines() if json.loads(line)["status"] == "done"}
+    assert old in {job.digest for job in read_manifest(manifest, "demo")}
+    assert old not in {job.digest for job in read_manifest(manifest, "tiny")}
+
+
 def test_a_manifest_that_is_refused_starts_nothing(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest.write_text("video,clicks\nclip.mp4,1\n")
     assert main(["batch", str(manifest), "--output", str(tmp_path / "out")]) == 2
     assert "a column 'clicks'" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_results_go_to_no_file(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = str(tmp_path / "clip.mp4")
+    assert main(["batch", str(manifest), "--output", place, "--model", "demo"]) == 2
+    sentence = f"output: {place!r} is a file, but batch writes its results to a folder"
+    assert capsys.readouterr().err == f"sam2-cog: {sentence}\n"
 
 
 @pytest.mark.parametrize("shard", ["2/2", "1", "-1/3", "a/b", "0/0"])

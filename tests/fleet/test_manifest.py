@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_cog.errors import InvalidRequest
-from sam2_cog.fleet.manifest import Job, read_manifest, shard_of
+from sam2_cog.fleet.manifest import Job, check_apart, read_manifest, shard_of
 from sam2_cog.request import Request
 
 ROWS: list[dict[str, Any]] = [
@@ -103,6 +103,92 @@ def test_names_that_a_file_system_takes_for_the_same_get_files_of_their_own(tmp_
     assert len({stem.casefold() for stem in stems}) == 4 and not any("/" in stem for stem in stems)
 
 
+TABLE = 'id,video,click_coordinates,output_quality\na,a.mp4,"[1,2],[3,4]",80\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + TABLE,
+        TABLE.replace("\n", "\r\n"),
+        TABLE.replace("\n", "\r"),
+        TABLE.replace(",80", ",80.0"),
+        TABLE.replace(",", ", ").replace("a, a", " a,  a"),
+        TABLE + "\n,,,\n\n",
+        'id,video,click_coordinates,output_quality,\na,a.mp4,"[1,2],[3,4]",80,\n',
+        "id;video;click_coordinates;output_quality\r\na;a.mp4;[1,2],[3,4];80\r\n;;;\r\n",
+        "id\tvideo\tclick_coordinates\toutput_quality\na\ta.mp4\t[1,2],[3,4]\t80\n",
+    ],
+)
+def test_a_table_is_read_as_programs_write_it(tmp_path: Path, text: str) -> None:
+    """With a mark at its start, with other ends of lines, with empty rows below, with Excel's semicolons, by pandas."""
+    (tmp_path / "jobs.csv").write_text(text, newline="")
+    (job,) = read_manifest(tmp_path / "jobs.csv")
+    assert (job.name, job.sources["video"]) == ("a", str(tmp_path / "a.mp4"))
+    assert job.request.click_coordinates.replace(" ", "") == "[1,2],[3,4]" and job.request.output_quality == 80
+
+
+def test_a_line_of_json_may_hold_what_only_looks_like_an_end_of_line(tmp_path: Path) -> None:
+    row = {"id": "a\u2028b", "video": "a.mp4", "click_coordinates": "[1,2]"}
+    (tmp_path / "jobs.jsonl").write_text("\ufeff" + json.dumps(row, ensure_ascii=False) + "\r\n", newline="")
+    (job,) = read_manifest(tmp_path / "jobs.jsonl")
+    assert job.name == "a\u2028b"
+
+
+def test_numbers_of_parquet_may_come_as_floats_with_nothing_between(tmp_path: Path) -> None:
+    columns = {"id": [1.0, 2.0], "video": ["a.mp4"] * 2, "click_coordinates": ["[1,2]"] * 2, "start_frame": [3.0, None]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "jobs.parquet")
+    first, second = read_manifest(tmp_path / "jobs.parquet")
+    assert (first.name, first.request.start_frame, second.name, second.request.start_frame) == ("1", 3, "2", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (TABLE.replace("output_quality", "video"), "cannot be read: it has more than one column 'video'"),
+        (TABLE.replace("a,a", "\N{LATIN SMALL LETTER E WITH ACUTE},a"), "cannot be read: it is not UTF-8"),
+        (TABLE.replace("a,a", "a\tb,a"), "row 1: id: 'a\\tb' is not allowed, it must be a text of 1 to 255 characters"),
+        (TABLE.replace("a,a", "x" * 256 + ",a"), "row 1: id: 'xxxxx"),
+    ],
+)
+def test_a_table_that_would_lose_something_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "jobs.csv").write_bytes(text.encode("latin-1"))
+    assert said in refusal(tmp_path / "jobs.csv")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"video": "a.mp4", "video": "b.mp4"}', "line 2: it has more than one column 'video'"),
+        ('{"video": "a.mp4"},', "line 2: Extra data"),
+        ('{"video": "a.mp4", "masks": ' + "[" * 10**5 + "]" * 10**5 + "}", "line 2: maximum recursion depth"),
+        ('{"id": "\\ud800", "video": "a.mp4", "masks": "m.png"}', "row 2: id: '\\ud800' is not allowed"),
+        ('{"id": ["a"], "video": "a.mp4", "masks": "m.png"}', "row 2: id: \"['a']\" is not a text or a number"),
+        ('{"video": ["a.mp4"], "masks": "m.png"}', "row 2: video: ['a.mp4'] is not a file's path or address"),
+    ],
+)
+def test_a_line_that_means_nothing_is_named(tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "jobs.jsonl").write_text(json.dumps(ROWS[0]) + "\n" + line + "\n")
+    assert said in refusal(tmp_path / "jobs.jsonl")
+
+
+def test_no_result_takes_the_place_of_another_rows_file(tmp_path: Path) -> None:
+    rows = [{"id": "b", "video": "a.mp4", "masks": "m.png"}, {"id": "c", "video": "b.mp4", "masks": "m.png"}]
+    jobs = read_manifest(write(tmp_path / "jobs.jsonl", rows))
+    check_apart(jobs, tmp_path / "out")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for folder in (tmp_path, tmp_path / "link"):
+        with pytest.raises(InvalidRequest, match=r"the result of 'b' may be called 'b.mp4', which is a file of"):
+            check_apart(jobs, folder)
+    check_apart(read_manifest(write(tmp_path / "jobs.jsonl", [rows[0] | {"id": "a"}, rows[1]])), tmp_path)
+
+
+def test_a_home_that_nobody_has_is_part_of_a_name(tmp_path: Path) -> None:
+    row = {"video": "~nobody-of-that-name/a.mp4", "click_coordinates": "[1,2]"}
+    (job,) = read_manifest(write(tmp_path / "jobs.jsonl", [row]))
+    assert job.sources["video"] == str(tmp_path / row["video"])
+
+
 def test_no_result_takes_the_place_of_what_is_written_of_the_run(tmp_path: Path) -> None:
     row = {"id": "Status", "video": "a.mp4", "click_coordinates": "[1,2]", "output_format": "jsonl"}
     (job,) = read_manifest(write(tmp_path / "jobs.jsonl", [row]))
@@ -152,5 +238,6 @@ def test_shards_part_the_rows_whatever_else_there_is(names: set[str], count: int
 def test_another_request_has_another_digest(tmp_path: Path) -> None:
     first, second, _ = read_manifest(write(tmp_path / "jobs.jsonl", ROWS))
     (changed, _) = read_manifest(write(tmp_path / "jobs.jsonl", [ROWS[0] | {"output_quality": 51}, ROWS[1]]))
-    assert len({first.digest, second.digest, changed.digest}) == 3
+    (other, _, _) = read_manifest(write(tmp_path / "jobs.jsonl", ROWS), "tiny")
+    assert len({first.digest, second.digest, changed.digest, other.digest}) == 4
     assert read_manifest(write(tmp_path / "jobs.jsonl", ROWS))[0].digest == first.digest

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sysconfig
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,10 @@ def environment(folder: Path) -> dict[str, str]:
 class RayRun:
     """`batch --ray` in a folder with a `jobs.jsonl`; the results go to `out` in there."""
 
-    def __init__(self, folder: Path, temporary: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, temporary: Path, *arguments: str, program: Sequence[str] = ("sam2_cog",)) -> None:
+        """program: the module to run, and what it takes before the arguments of `sam2-cog`."""
         self.log, self._status, self._temporary = folder / "log", folder / "out/status.jsonl", temporary
-        command = [str(peer("ray", "python")), "-m", "sam2_cog", "batch", str(folder / "jobs.jsonl")]
+        command = [str(peer("ray", "python")), "-m", *program, "batch", str(folder / "jobs.jsonl")]
         self._command = [*command, "--output", str(folder / "out"), "--model", "demo", "--ray", *arguments]
 
     @contextmanager

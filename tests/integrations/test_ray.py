@@ -34,9 +34,9 @@ def temporary() -> Iterator[Path]:
 
 @pytest.fixture
 def start(tmp_path: Path, temporary: Path) -> Start:
-    def prepared(rows: Rows, *arguments: str) -> RayRun:
+    def prepared(rows: Rows, *arguments: str, **options: Any) -> RayRun:
         (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return RayRun(tmp_path, temporary, *arguments)
+        return RayRun(tmp_path, temporary, *arguments, **options)
 
     return prepared
 
@@ -139,6 +139,18 @@ def test_a_machine_that_goes_is_no_failure_of_its_clip(start: Start, rows: Rows,
         ("clip_1", "done", 1),
     ]
     assert "its worker went with its machine" in run.log.read_text()
+
+
+@pytest.mark.parametrize("call", ["load", "run"])
+def test_a_worker_that_cannot_be_reached_for_a_while_is_replaced(start: Start, rows: Rows, call: str) -> None:
+    """What it was told may be lost, or still be done: so its process ends, and its clip begins anew elsewhere."""
+    run = start(rows[:2], program=("tests.integrations.ray_broken_line", call))
+    assert run.finish() == 0, run.log.read_text()
+    events = [(event["id"], event["status"], event["attempt"]) for event in run.events()]
+    lost = [("clip_0", "started", 1), ("clip_0", "stopped", 1)] if call == "run" else []
+    done = [(name, what, 1) for name in ("clip_0", "clip_1") for what in ("started", "done")]
+    assert events == lost + done
+    assert ("clip_0: its worker could not be reached for a while" in run.log.read_text()) == (call == "run")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "auto"])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sam2_cog.errors import InvalidRequest, UnreadableVideo
-from sam2_cog.media import frame_reader as module
+from sam2_cog.media import footage as module
+from sam2_cog.media.footage import Footage
 from sam2_cog.media.frame_reader import FrameReader
 from sam2_cog.media.video import probe
 from tests.clips import children, frame_number, numbered_frames, write_clip
@@ -25,16 +26,16 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     real = module.read_frames
 
-    def watched(info: Any, start: int) -> Generator[Any, None, None]:
+    def watched(info: Any, start: int, stop: int | None) -> Generator[Any, None, None]:
         seen.append(start)
-        return real(info, start)
+        return real(info, start, stop)
 
     monkeypatch.setattr(module, "read_frames", watched)
     return seen
 
 
 def test_any_frame_is_the_one_asked_for(clip: Path) -> None:
-    reader = FrameReader(probe(clip))
+    reader = FrameReader(Footage(probe(clip)))
     order = [0, 1, 2, 30, 29, 28, 59, 0, 45, 46, 60 - 1, *np.random.default_rng(0).integers(0, 60, 20).tolist()]
     for index in order:
         image = reader.read(index)
@@ -44,7 +45,7 @@ def test_any_frame_is_the_one_asked_for(clip: Path) -> None:
 
 
 def test_going_on_needs_no_new_decoder_and_the_last_frames_none(clip: Path, starts: list[int]) -> None:
-    reader = FrameReader(probe(clip))
+    reader = FrameReader(Footage(probe(clip)))
     for index in [20, 21, 22, 25, 24, 23, 22, 21, 26]:
         reader.read(index)
     assert starts == [20]
@@ -57,8 +58,8 @@ def test_going_on_needs_no_new_decoder_and_the_last_frames_none(clip: Path, star
 
 
 def test_a_few_images_are_kept(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT_BYTES", 64 * 48 * 3 * 5)
-    reader = FrameReader(probe(clip))
+    monkeypatch.setattr("sam2_cog.media.frame_reader.KEPT_BYTES", 64 * 48 * 3 * 5)
+    reader = FrameReader(Footage(probe(clip)))
     for index in range(40):
         reader.read(index)
     assert list(reader._images) == list(range(35, 40))
@@ -66,7 +67,7 @@ def test_a_few_images_are_kept(clip: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_closed_reader_refuses(clip: Path) -> None:
-    reader = FrameReader(probe(clip))
+    reader = FrameReader(Footage(probe(clip)))
     reader.read(3)
     assert len(children()) == 1
     reader.close()
@@ -78,7 +79,7 @@ def test_a_closed_reader_refuses(clip: Path) -> None:
 def test_a_file_that_changed_is_said_each_time(clip: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(clip.read_bytes())
-    reader = FrameReader(probe(copy))
+    reader = FrameReader(Footage(probe(copy)))
     reader.read(0)
     copy.unlink()
     for _ in range(2):

@@ -152,6 +152,25 @@ def test_everything_fits_on_the_screen(
     user.page.context.close()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1024, 600), (844, 390), (390, 844)])
+def test_in_a_small_window_no_control_is_cut_off(
+    make_user: Callable[..., User], clips: dict[str, Path], width: int, height: int
+) -> None:
+    user = make_user(viewport={"width": width, "height": height}, has_touch=True)
+    user.open(clips["disc"])
+    user.click(*CENTRE)
+    for control in user.page.locator("button:visible, input:visible, select:visible, textarea:visible").all():
+        control.scroll_into_view_if_needed()
+        box = control.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width, control.evaluate("control => control.outerHTML")
+        assert box["y"] >= 0 and box["y"] + box["height"] <= height, control.evaluate("control => control.outerHTML")
+    stage = user.page.locator("#stage").bounding_box()
+    assert stage is not None and stage["width"] > 0.6 * width
+    for bar in user.page.locator("#bar, nav").all():
+        assert bar.evaluate("bar => bar.scrollWidth <= bar.clientWidth && bar.scrollHeight <= bar.clientHeight + 1")
+
+
 CONTRASTS = """() => {
   const light = (colour) => {
     const parts = colour.match(/[\\d.]+/g).map(Number);

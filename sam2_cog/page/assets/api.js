@@ -53,11 +53,12 @@ export async function* follow(path, body) {
   }
 }
 
-/** A picture that can be drawn, and the time of its frame in seconds. */
+/** A picture that can be drawn, the time of its frame in seconds, and what people call it, if not by its number. */
 export async function picture(path) {
   const response = await ask(path);
   const seconds = Number(response.headers.get("Frame-Seconds"));
-  return { bitmap: await createImageBitmap(await response.blob()), seconds };
+  const label = decodeURIComponent(response.headers.get("Frame-Label") ?? "");
+  return { bitmap: await createImageBitmap(await response.blob()), seconds, label };
 }
 
 /** Send a file; `progress` gets the share that is through. Fetch cannot tell that, so it is the older way. */

@@ -155,7 +155,7 @@ export class Editor {
   canCorrect() {
     const { frame } = this.app;
     if (doc.marksOf(this.doc, this.active, frame).length) return false; // clicks beside a mask refine it
-    return this.app.isTracked(this.object?.name, frame) && doc.isPromptedElsewhere(this.doc, this.active, frame);
+    return !this.app.areImages && this.app.isTracked(this.object?.name, frame) && doc.isPromptedElsewhere(this.doc, this.active, frame);
   }
 
   setKind(corrects) {

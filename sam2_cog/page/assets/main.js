@@ -123,6 +123,7 @@ class App {
   /** All frames are there; what was clicked before the page was loaded anew comes back. */
   async #takeUp(facts) {
     this.opened = true;
+    this.look.form.allow("output_format", facts.formats);
     const { click_coordinates, masks, boxes } = facts.inputs;
     if ((click_coordinates || masks || boxes) && doc.isEmpty(this.editor.doc)) await this.read(facts.inputs);
     await this.readLanes();
@@ -130,6 +131,15 @@ class App {
   }
 
   // Frames.
+
+  get noun() {
+    return this.areImages ? "image" : "frame";
+  }
+
+  /** Whether the frames are images of which none follows from another. */
+  get areImages() {
+    return this.clip?.kind === "images";
+  }
 
   get frame() {
     return this.shown?.frame ?? 0;
@@ -176,7 +186,7 @@ class App {
   }
 
   async play() {
-    if (this.playing || !this.clip?.frames) return this.pause();
+    if (this.playing || !this.clip?.frames || this.areImages) return this.pause();
     this.playing = true;
     if (this.frame === this.clip.frames - 1) await this.show(0);
     let due = performance.now();
@@ -342,6 +352,7 @@ class App {
   /** How the name of the result ends. */
   get suffix() {
     const { form } = this.look;
+    if (this.clip?.kind === "shots") return ".zip"; // a result for each
     const [format, apart] = [form.value("output_format"), Number(form.value("separate_objects"))];
     const perObject = this.facts.exact.includes(form.value("mask_type"));
     const isOne = this.clip?.single && !apart && !(perObject && doc.countObjects(this.editor.doc) > 1);
@@ -520,7 +531,7 @@ class App {
     const { clip, shown, editor } = this;
     const colourOf = (id) => this.colourOf(id);
     this.look.show();
-    const times = { frames: clip?.frames ?? 0, frame: this.frame, lanes: this.lanes, stale: this.stale, fresh: this.fresh };
+    const times = { frames: clip?.frames ?? 0, frame: this.frame, lanes: this.lanes, stale: this.areImages ? {} : this.stale, fresh: this.fresh };
     this.timeline.show({ ...times, doc: editor.doc, colourOf });
     if (!shown) return;
     const scene = { bitmap: shown.picture.bitmap, shown: this.masksShown(), markers: [...this.boxesShown(), ...this.markersShown()], view: this.view };

@@ -220,6 +220,13 @@ export class ResultForm {
     else field.value = value;
   }
 
+  /** Let only these choices of an input be taken, all of them without any. */
+  allow(name, choices) {
+    const { field } = this.inputs.get(name);
+    for (const option of field.options) option.disabled = Boolean(choices) && !choices.includes(option.value);
+    if (field.selectedOptions[0]?.disabled) field.value = choices[0];
+  }
+
   /** The value of an input. A number that is none stays a text, to be refused in the server's words. */
   value(name) {
     const { field, kind } = this.inputs.get(name);

@@ -25,15 +25,23 @@ export class Stage {
   open(clip) {
     this.clip = clip;
     this.scene = null;
-    this.cursor = this.corner = null;
-    this.painter = new Painter(clip.width, clip.height);
-    this.fit();
+    this.#resize(clip.width, clip.height);
   }
 
   /** scene: {bitmap, shown: [{mask, colour}], markers: [{at, label, corrects, colour}], view, opacity, ground, colour}. */
   show(scene) {
     this.scene = scene;
+    const { width, height } = scene.bitmap;
+    if (width !== this.width || height !== this.height) this.#resize(width, height);
     this.draw();
+  }
+
+  /** Frames have this size from now on; those of separate images and of shots need not be alike. */
+  #resize(width, height) {
+    [this.width, this.height] = [width, height];
+    this.painter = new Painter(width, height);
+    this.cursor = this.corner = null;
+    this.fit();
   }
 
   // Where things are. `sx`, `sy`: CSS pixels a frame pixel; `ox`, `oy`: the frame's corner within the canvas.
@@ -41,7 +49,7 @@ export class Stage {
   get place() {
     const { width, height } = this.canvas.getBoundingClientRect();
     const aspect = this.clip.aspect;
-    const fit = Math.min(width / (this.clip.width * aspect), height / this.clip.height);
+    const fit = Math.min(width / (this.width * aspect), height / this.height);
     const sy = fit * this.zoom;
     const sx = sy * aspect;
     const along = (size, length, centre) =>
@@ -49,8 +57,8 @@ export class Stage {
     return {
       sx,
       sy,
-      ox: along(width, this.clip.width * sx, this.centre[0]),
-      oy: along(height, this.clip.height * sy, this.centre[1]),
+      ox: along(width, this.width * sx, this.centre[0]),
+      oy: along(height, this.height * sy, this.centre[1]),
     };
   }
 
@@ -60,8 +68,8 @@ export class Stage {
     const { sx, sy, ox, oy } = this.place;
     const within = (value, length) => Math.min(length - 1, Math.max(0, Math.floor(value)));
     return [
-      within((event.clientX - box.left - ox) / sx, this.clip.width),
-      within((event.clientY - box.top - oy) / sy, this.clip.height),
+      within((event.clientX - box.left - ox) / sx, this.width),
+      within((event.clientY - box.top - oy) / sy, this.height),
     ];
   }
 
@@ -77,12 +85,12 @@ export class Stage {
     const box = this.canvas.getBoundingClientRect();
     [x, y] = [x ?? box.width / 2, y ?? box.height / 2];
     const before = this.place;
-    const point = [(x - before.ox) / before.sx / this.clip.width, (y - before.oy) / before.sy / this.clip.height];
+    const point = [(x - before.ox) / before.sx / this.width, (y - before.oy) / before.sy / this.height];
     this.zoom = Math.min(HIGHEST_ZOOM, Math.max(1, this.zoom * factor));
     const { sx, sy } = this.place;
     this.centre = [
-      point[0] - (x - box.width / 2) / (sx * this.clip.width),
-      point[1] - (y - box.height / 2) / (sy * this.clip.height),
+      point[0] - (x - box.width / 2) / (sx * this.width),
+      point[1] - (y - box.height / 2) / (sy * this.height),
     ];
     this.#settle();
   }
@@ -90,7 +98,7 @@ export class Stage {
   panBy(dx, dy) {
     if (!this.clip) return;
     const { sx, sy } = this.place;
-    this.centre = [this.centre[0] - dx / (sx * this.clip.width), this.centre[1] - dy / (sy * this.clip.height)];
+    this.centre = [this.centre[0] - dx / (sx * this.width), this.centre[1] - dy / (sy * this.height)];
     this.#settle();
   }
 
@@ -99,8 +107,8 @@ export class Stage {
     const box = this.canvas.getBoundingClientRect();
     const { sx, sy, ox, oy } = this.place;
     this.centre = [
-      (box.width / 2 - ox) / (sx * this.clip.width),
-      (box.height / 2 - oy) / (sy * this.clip.height),
+      (box.width / 2 - ox) / (sx * this.width),
+      (box.height / 2 - oy) / (sy * this.height),
     ];
     this.draw();
   }
@@ -109,7 +117,7 @@ export class Stage {
 
   moveCursor(dx, dy) {
     if (!this.clip) return;
-    const { width, height } = this.clip;
+    const { width, height } = this;
     const [x, y] = this.cursor ?? [Math.floor(width / 2) - dx, Math.floor(height / 2) - dy];
     this.cursor = [Math.min(width - 1, Math.max(0, x + dx)), Math.min(height - 1, Math.max(0, y + dy))];
     this.#keepInView(this.cursor);

@@ -44,8 +44,10 @@ export class View {
   #showClip() {
     const { clip, facts, state } = this.app;
     const title = Object.assign(document.createElement("b"), { textContent: clip?.name ?? "" });
-    const known = clip ? [`${clip.width}×${clip.height}`] : [];
-    if (clip?.frames) known.push(`${clip.frames} frames`, `${Number(clip.fps.toFixed(2))} fps`);
+    const { width, height } = this.app.shown?.picture.bitmap ?? clip ?? {};
+    const known = clip ? [`${width}×${height}`] : [];
+    if (clip?.frames) known.push(`${clip.frames} ${this.app.noun}s`);
+    if (clip?.frames && !this.app.areImages) known.push(`${Number(clip.fps.toFixed(2))} fps`);
     $("clip").replaceChildren(title, `  ${[...known, `model ${facts.model}`].join(" · ")}`);
     $("empty").hidden = Boolean(clip) || state === "opening";
     $("busy").hidden = state !== "opening";
@@ -57,8 +59,11 @@ export class View {
   #showBar() {
     const { clip, shown, frame, playing } = this.app;
     if (document.activeElement !== $("frame")) $("frame").value = frame;
-    $("of").textContent = clip?.frames ? `of ${clip.frames - 1} · ${(shown?.picture.seconds ?? 0).toFixed(2)} s` : "";
+    const { label, seconds = 0 } = shown?.picture ?? {};
+    $("noun").textContent = this.app.areImages ? "Image" : "Frame";
+    $("of").textContent = clip?.frames ? `of ${clip.frames - 1} · ${label || `${seconds.toFixed(2)} s`}` : "";
     for (const name of ["first", "back", "play", "next", "last"]) enable(name, clip?.frames);
+    if (this.app.areImages) enable("play", false);
     $("play").replaceChildren(symbol(playing ? "pause" : "play"));
     say($("play"), playing ? "Pause" : "Play");
     press($("views"), this.app.view);
@@ -115,6 +120,10 @@ export class View {
     if (work.isTracking) return "Tracking: `Esc` stops it. You can look around and click meanwhile.";
     if (work.now) return `${work.now.what} …`;
     if (app.chosen() && !app.isTaken()) return `${score(app.chosen())} \`Tab\` shows the next one, \`Enter\` takes it.`;
+    if (app.areImages && !isEmpty(editor.doc)) {
+      if (names.length) return `${names.join(", ")}: \`T\` finds them on the images that were not looked at with their clicks.`;
+      return "Each click counts for its image alone, and what you see is the result. `←` `→` go from image to image, `N` adds an object, `D` downloads.";
+    }
     if (isEmpty(editor.doc)) return "Click the thing to follow. Right click takes away what is too much; drag a box around a whole thing.";
     if (!clicks.some((click) => click.label) && !objects.some(({ id }) => fileOf(editor.doc, id))) return "Click on the thing itself, too: so far there are only background clicks.";
     if (!lanes.size) return "Click where the mask lacks something, right click where it is too much, `Tab` for another one. `N` adds an object, `T` tracks.";

@@ -48,7 +48,7 @@ export class Work {
       }
       await app.settle();
       const seconds = (performance.now() - began) / 1000;
-      const much = `${found} frame${found === 1 ? "" : "s"} in ${seconds.toFixed(1)} s, ${(found / seconds).toFixed(1)} frames/s`;
+      const much = `${found} ${app.noun}${found === 1 ? "" : "s"} in ${seconds.toFixed(1)} s, ${(found / seconds).toFixed(1)} ${app.noun}s/s`;
       if (end === "stopped") return `Stopped after ${much}. Track goes on from there.`;
       return found ? `Tracked ${much}.` : "Nothing to track: all is up to date.";
     });
@@ -82,7 +82,7 @@ export class Work {
     const share = `${what}: ${Math.min(100, Math.floor((100 * done) / total))} %`;
     if (total <= 1) return share;
     const rate = done / ((performance.now() - begin) / 1000);
-    return `${share} · ${rate.toFixed(1)} frames/s · ${clock(Math.max(0, total - done) / rate)} left`;
+    return `${share} · ${rate.toFixed(1)} ${this.app.noun}s/s · ${clock(Math.max(0, total - done) / rate)} left`;
   }
 
   get share() {
