@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 REFUSED = 2
 FAILED = 1
+INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
 
 _METAVARS = {str: "TEXT", type(None): "FILE"}
 
@@ -43,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 done, 2 refused, 1 failed or interrupted."""
+    """Run a command; returns the exit code: 0 done, 2 refused, 1 failed, 130 interrupted."""
     try:
         _unwind_on_signals()
         return _run(arguments)
@@ -55,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except ReaderGone:  # as in `sam2-cog ... --output - | head -1`
         return FAILED
-    except KeyboardInterrupt:
-        print("sam2-cog: interrupted, no result was written", file=sys.stderr)
-        return FAILED
+    except KeyboardInterrupt as interrupt:
+        print(f"sam2-cog: interrupted, {str(interrupt) or 'no result was written'}", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _reason(error: Exception) -> str:

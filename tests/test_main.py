@@ -328,7 +328,7 @@ def test_a_signal_in_the_middle_leaves_nothing_behind(tmp_path: Path, number: si
             time.sleep(0.05)
         process.send_signal(number)
         out, errors = process.communicate(timeout=60)
-    assert (process.returncode, out) == (1, "")
+    assert (process.returncode, out) == (130, "")
     assert errors.splitlines()[-1] == "sam2-cog: interrupted, no result was written"
     assert "Traceback" not in errors
     assert list(folder.iterdir()) == []
@@ -363,7 +363,7 @@ def test_killed_at_any_moment_the_same_command_goes_on_to_the_same_bytes(
             time.sleep(random.uniform(0, 0.5))
             process.send_signal(number)
             _, errors = process.communicate(timeout=60)
-        assert process.returncode == (1 if number == signal.SIGTERM else -number), "it was still at work"
+        assert process.returncode == (130 if number == signal.SIGTERM else -number), "it was still at work"
         before = state.read_bytes()
     assert re.search(r"the same command goes on after \d+ tracked frames\nsam2-cog: interrupted", errors)
     for part in folder.glob("*.part"):
@@ -399,7 +399,7 @@ def test_an_interrupt_while_the_program_starts_is_one_sentence(tmp_path: Path, s
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=60)
-    assert (process.returncode, out) == (1, "")
+    assert (process.returncode, out) == (130, "")
     assert errors.splitlines()[-1] == "sam2-cog: interrupted, no result was written"
     assert "Traceback" not in errors
 

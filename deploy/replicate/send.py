@@ -227,7 +227,7 @@ def one_line(error: object) -> str:
 
 
 def main() -> int:
-    """Send a manifest; returns the exit code: 0 all done, 1 some failed or interrupted, 2 refused."""
+    """Send a manifest; returns the exit code: 0 all done, 1 some failed, 2 refused, 130 interrupted."""
     arguments = parser().parse_args()
     token = os.environ.get("REPLICATE_API_TOKEN", "")
     results = None
@@ -255,7 +255,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         print("send.py: interrupted; the predictions go on, call it again to fetch them", file=sys.stderr)
-        return 1
+        return 130
     finally:
         if results is not None:
             results.close()

@@ -23,7 +23,7 @@ SOME_FAILED = 1
 DESCRIPTION = """\
 Carry out every row of a manifest on one loaded model. MANIFEST is a .csv, .jsonl or .parquet table with a row per
 request: the inputs by their own names, and `id`, which names the result. Run again, only what is missing or changed
-runs. DIR/status.jsonl says what became of each clip. Exit code: 0 all done, 1 some failed, 2 refused.
+runs. DIR/status.jsonl says what became of each clip. Exit code: 0 all done, 1 some failed, 2 refused, 130 interrupted.
 """
 
 
@@ -81,8 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(_summary(events, len(jobs) - len(todo)))
         return SOME_FAILED if any(event.status == "failed" for event in events) else 0
     except KeyboardInterrupt:
-        print("sam2-cog: interrupted; what is done stays, and the same command goes on from there", file=sys.stderr)
-        return SOME_FAILED
+        raise KeyboardInterrupt("what is done stays, and the same command goes on from there") from None
     finally:
         results.close()
 

@@ -8,6 +8,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from sam2_cog.outputs.folder_names import safe_names
 from sam2_cog.request import FILES, Request
 
 LONGEST_ID = 255
+_STATUS_OF_SHARD = re.compile(r"status-\d+-of-\d+", re.IGNORECASE)
 INPUTS = {item.name: item for item in fields(Request)}
 
 Row = dict[str, Any]
@@ -72,7 +74,8 @@ def read_manifest(path: Path, model: str = "") -> tuple[Job, ...]:
     requests = [_request(number, row) for number, row in enumerate(rows, 1)]
     names = [_name(number, row, request) for number, (row, request) in enumerate(zip(rows, requests, strict=True), 1)]
     _check_distinct(names)
-    stems = safe_names(["status", *names])[1:]  # status.jsonl is the batch's own
+    batch_own = ["status", *(name for name in names if _STATUS_OF_SHARD.fullmatch(name))]
+    stems = safe_names([*batch_own, *names])[len(batch_own) :]
     return tuple(
         Job(name, _sources(row, path.parent), request, stem, model)
         for name, row, request, stem in zip(names, rows, requests, stems, strict=True)

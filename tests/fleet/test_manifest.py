@@ -189,10 +189,11 @@ def test_a_home_that_nobody_has_is_part_of_a_name(tmp_path: Path) -> None:
     assert job.sources["video"] == str(tmp_path / row["video"])
 
 
-def test_no_result_takes_the_place_of_what_is_written_of_the_run(tmp_path: Path) -> None:
-    row = {"id": "Status", "video": "a.mp4", "click_coordinates": "[1,2]", "output_format": "jsonl"}
+@pytest.mark.parametrize("name", ["Status", "status-0-of-2"])
+def test_no_result_takes_the_place_of_what_is_written_of_the_run(tmp_path: Path, name: str) -> None:
+    row = {"id": name, "video": "a.mp4", "click_coordinates": "[1,2]", "output_format": "jsonl"}
     (job,) = read_manifest(write(tmp_path / "jobs.jsonl", [row]))
-    assert (job.name, job.stem) == ("Status", "Status_2")
+    assert (job.name, job.stem) == (name, f"{name}_2")
 
 
 @pytest.mark.parametrize(
