@@ -33,7 +33,7 @@ class PacedSession:
     stopped = threading.Event()
     error: Exception | None = None
 
-    def __init__(self, path: Path, model: LoadedModel) -> None:
+    def __init__(self, path: Path, model: LoadedModel, *, one_size: bool) -> None:
         self.info: VideoInfo = clip_info(FRAMES, Fraction(24), (100, 50))
 
     def __enter__(self) -> "PacedSession":
@@ -85,6 +85,13 @@ def wanted(name: str = "r1", x: float = 10, y: float = 20, address: str = "a") -
     return Wanted(address, 24, Region.of(region(key(1, (x, y, 30, 40)), name=name)))
 
 
+def wait_for_sessions(count: int) -> None:
+    deadline = time.monotonic() + 30
+    while len(PacedSession.opened) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_track_has_the_boxes_and_none_where_the_object_is_hidden(tracks: Tracks) -> None:
     PacedSession.go.set()
     found = tracks.start([wanted(), wanted("r2", x=50)])[1].result(30)
@@ -112,8 +119,7 @@ def test_work_that_takes_longer_goes_on_and_says_how_far_it_is(tracks: Tracks) -
 
 def test_a_corrected_region_stops_the_work_on_its_old_boxes(tracks: Tracks) -> None:
     (old,) = tracks.start([wanted()])
-    while not PacedSession.opened:
-        time.sleep(0.01)
+    wait_for_sessions(1)
     (new,) = tracks.start([wanted(x=12)])
     PacedSession.go.set()
     assert new.result(30).track.boxes[0, 0] == 12
@@ -132,8 +138,7 @@ def test_work_that_another_region_still_wants_goes_on(tracks: Tracks) -> None:
 
 def test_two_users_on_two_videos_are_served_side_by_side(tracks: Tracks) -> None:
     promises = tracks.start([wanted()]) + tracks.start([wanted(address="b")])
-    while len(PacedSession.opened) < 2:
-        time.sleep(0.01)
+    wait_for_sessions(2)
     PacedSession.go.set()
     assert all(promise.result(30).track.is_seen for promise in promises)
 

@@ -535,6 +535,7 @@ def test_a_full_disk_is_said_so(
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (plain.height, plain.width, 3), dtype=np.uint8)
     monkeypatch.setattr(base, "token_hex", lambda length: "0")
+    monkeypatch.setattr(base, "hold", lambda part: os.open(os.devnull, os.O_RDONLY))  # which follows no link
     (tmp_path / ".sam2-cog-0.part").symlink_to("/dev/full")
     with pytest.raises(OSError, match=r"^out\.bin cannot be written: .*No space left"):  # noqa: SIM117
         with OUTPUTS[output_format](spec_for(plain, tmp_path / "out.bin", quality=100)) as output:
