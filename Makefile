@@ -44,7 +44,7 @@ test-debian: ## Run the demo and the tests in a fresh Debian, as root: make test
 test-ffmpeg: .venv/installed-dev ## Run tests with the ffmpeg of another Debian, as root: make test-ffmpeg [SUITE=bullseye]
 	tools/test_debian.sh $(or $(SUITE),bullseye) ffmpeg
 
-test-integrations: .venv/installed-dev $(PEERS:%=.integrations/%/installed) | chromium ## Run the real Label Studio, X-AnyLabeling, Datumaro, Ultralytics and Ray against this
+test-integrations: .venv/installed-dev $(PEERS:%=.integrations/%/installed) | chromium ## Run the real Label Studio, X-AnyLabeling, Datumaro, Ultralytics, Ray and torch's compiler against this
 	$(BIN)/python -m pytest tests/integrations
 
 test-wheel: .venv/installed ## Build the wheel, install it elsewhere and run the main job with it
