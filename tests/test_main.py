@@ -147,7 +147,7 @@ def test_every_input_has_a_flag_that_reaches_the_request(
 
     monkeypatch.setattr(pipeline, "segment_video", segment)
     flags = [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), value)]
-    assert main("segment", small_clip, *flags, "--separate-objects", "--output", tmp_path / "out.zip") == 1
+    assert main("segment", small_clip, *flags, "--separate-objects", "--output", tmp_path / "out.zip") == 130
     assert seen == [Request(small_clip, **given, separate_objects=True)]  # type: ignore[arg-type]
     assert {item.name for item in fields(Request)} == {"video", "separate_objects", *given}
 
@@ -160,7 +160,7 @@ def test_without_flags_the_inputs_have_their_defaults(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, "segment_video", segment)
-    assert main("segment", small_clip, *CLICK, "--output", tmp_path / "out.mp4") == 1
+    assert main("segment", small_clip, *CLICK, "--output", tmp_path / "out.mp4") == 130
 
 
 @pytest.mark.parametrize(
