@@ -75,12 +75,24 @@ def _unwind_on_signals() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Hold back what ends the program: a library that is just being imported may swallow the interrupt."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     import logging
 
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("sam2_cog").setLevel(logging.INFO)
-    parsed = _parser().parse_args(arguments)
+    with _signals_wait():
+        parser = _parser()
+    parsed = parser.parse_args(arguments)
     return parsed.run(parsed) or 0
 
 
@@ -94,9 +106,10 @@ def _segment(arguments: argparse.Namespace) -> None:
     output = _local_path("output", arguments.output)
     report = None if arguments.report is None else _local_path("report", arguments.report)
 
-    from sam2_cog.engine.model import load_model
-    from sam2_cog.outputs.part_file import remove_dead_parts
-    from sam2_cog.pipeline import segment_video
+    with _signals_wait():
+        from sam2_cog.engine.model import load_model
+        from sam2_cog.outputs.part_file import remove_dead_parts
+        from sam2_cog.pipeline import segment_video
 
     remove_dead_parts(output.parent)
     with _bar() as progress:

@@ -7,6 +7,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded, here and in the p
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -16,6 +17,8 @@ from sam2_cog.engine.model import LoadedModel, build_network, load_model, load_w
 from tests.clips import numbered_frames, write_clip
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("untimed")
 # a shell's job in the background ignores it, and so would all programs that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
