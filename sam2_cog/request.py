@@ -245,7 +245,7 @@ class Request:
 def exact_rate(name: str, value: Any) -> Fraction | None:
     """A number of frames a second as it is meant: 29.97 is 30000/1001, and so are its kin; 0 is None.
 
-    A fraction is meant as it stands. Raises InvalidRequest, which names the input `name`, for what `video_fps` cannot be.
+    A fraction is meant as it stands. Raises InvalidRequest for what `video_fps` cannot be, under this `name`.
     """
     rate = _number(name, value, option("video_fps"), whole=False)
     if 0 < rate < SLOWEST_FPS:

@@ -348,7 +348,9 @@ class Session:
     def _check_frame(self, frame: int) -> None:
         count = self.info.frame_count
         if not (isinstance(frame, Integral) and 0 <= frame < count):
-            raise InvalidRequest(f"frame: {shortened(repr(frame))} is not a frame of this video, which has frames 0 to {count - 1}")
+            raise InvalidRequest(
+                f"frame: {shortened(repr(frame))} is not a frame of this video, which has frames 0 to {count - 1}"
+            )
 
 
 def _tracker_of(footage: Footage, model: LoadedModel) -> IncrementalTracker | Stills:
