@@ -142,15 +142,6 @@ def test_the_backward_window_changes_nothing(demo: LoadedModel, monkeypatch: pyt
         assert np.array_equal(found.array(), (official[frame.index] > 0).numpy())
 
 
-def test_several_frames_encoded_at_once_change_nothing(demo: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = moving_blocks(2, 11, 96, 64)
-    objects = (target(0, click(4, (40, 30))), target(1, click(0, (70, 20))))
-    alone = [masks.objects for _, masks in Tracker(demo).track(clip, objects)]
-    monkeypatch.setitem(module._FRAMES_PER_ENCODING, "cpu", 4)
-    for expected, (_, found) in zip(alone, Tracker(demo).track(clip, objects), strict=True):
-        assert found.objects == expected
-
-
 @pytest.fixture
 def one_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU: a frame is launched before the masks of the one before are waited for."""
