@@ -68,6 +68,34 @@ class Result:
         return {name: value for name, value in vars(self).items() if name not in ("path", "notes")}
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What one run is asked for and given, whatever its video turns out to be; see `segment_video`."""
+
+    request: Request
+    load: Callable[[], LoadedModel]
+    place: Path | Callable[[str], Path]
+    progress: Progress
+    report: Path | None = None
+    checkpoint: float | None = None
+    further: Sequence[Path] = ()
+    find: Find | None = None
+    """What finds the masks instead of a tracker of this run's own, if it can."""
+
+    def path(self, suffix: str) -> Path:
+        """Where the result goes, whose name ends so if it was not chosen; raises InvalidRequest as `checked` does."""
+        return self.place if isinstance(self.place, Path) else self.checked(self.place(suffix))
+
+    def checked(self, path: Path) -> Path:
+        """The path; raises InvalidRequest if the result, or what is written beside it, cannot be written."""
+        check_output(self.request, path, self.further)
+        if self.report is not None:
+            check_report(self.request, path, self.report)
+        if self.checkpoint is not None:
+            check_checkpoint(self.checkpoint, path)
+        return path
+
+
 def segment_video(
     request: Request,
     model: LoadedModel | Callable[[], LoadedModel],
@@ -102,173 +130,115 @@ def segment_video(
         OSError: the file cannot be written.
         ReaderGone: nobody reads the standard output any more.
     """
-    check = partial(_checked, request, report=report, checkpoint=checkpoint, further=further)
-    place = check(Path(path)) if not callable(path) else _each_checked(path, check)
-    begin, load = time.perf_counter(), cache(lambda: model if isinstance(model, LoadedModel) else model())
-    progress = progress or LogProgress()
+    place = path if callable(path) else Path(path)
+    load = cache(lambda: model if isinstance(model, LoadedModel) else model())
+    run = _Run(request, load, place, progress or LogProgress(), report, checkpoint, further)
+    begin = time.perf_counter()
+    if isinstance(place, Path):
+        run.checked(place)
     try:
-        if further:
-            _refuse_beside(request, f"{1 + len(further)} videos are several shots", report, checkpoint)
-            return _segment_shots(request, load, place, progress, further)
-        return _segment(request, load, place, progress, info, report, checkpoint)
+        return _segment_shots(run) if further else _segment(run, info)
     except BrokenPromise as broken:
         logger.warning("%s: this is done now", broken)
-        result = _segment(request, load, place, progress, None, report, checkpoint)
-        return replace(result, seconds=time.perf_counter() - begin)
+        return replace(_segment(run), seconds=time.perf_counter() - begin)
     except UnlikeImages:
-        images = probe_image_set(request.video)
-        _refuse_beside(request, f"{images.path.name} {HOLDS_IMAGES}", report, checkpoint)
-        return _segment_images(request, load, place, progress, images)
+        return _segment_images(run, probe_image_set(request.video))
     except HoldsVideos:
-        _refuse_beside(request, f"{request.video.name} {HOLDS_SHOTS}", report, checkpoint)
-        return _segment_shots(request, load, place, progress)
+        return _segment_shots(run)
     finally:
         give_back_freed_memory()
-
-
-def _checked(
-    request: Request, path: Path, *, report: Path | None, checkpoint: float | None, further: Sequence[Path]
-) -> Path:
-    """The path of the result; raises InvalidRequest if it, or what is written beside it, cannot be written."""
-    check_output(request, path, further)
-    if report is not None:
-        check_report(request, path, report)
-    if checkpoint is not None:
-        check_checkpoint(checkpoint, path)
-    return path
-
-
-def _each_checked(place: Callable[[str], Path], check: Callable[[Path], Path]) -> Callable[[str], Path]:
-    """What names the result, with a check of the name."""
-    return lambda suffix: check(place(suffix))
-
-
-def _segment(
-    request: Request,
-    model: Callable[[], LoadedModel],
-    place: Path | Callable[[str], Path],
-    progress: Progress,
-    info: VideoInfo | None,
-    report: Path | None,
-    seconds: float | None,
-) -> Result:
-    begin, deadline = time.perf_counter(), Deadline()
-    # what has been written to the standard output cannot be begun anew
-    whole = info or probe(request.video, request.frame_rate, certain=place == STANDARD_OUTPUT, used=request.part)
-    info = part_of(whole, request.frames_of(whole.frame_count))
-    objects = objects_of(request, info)
-    placed = counted_anew(objects, info.numbers)
-    path = place if isinstance(place, Path) else place(suffix_for(request, info, objects))
-    check_picture(request, info, objects, path)
-    logger.info("%s: %s, %dx%d, %d objects", info.path.name, _extent(info), info.width, info.height, len(objects))
-    probe_seconds = time.perf_counter() - begin
-    loaded = model()
-    spec = output_spec(request, info, objects, loaded.name, path)
-    with open_checkpoint(seconds, path, request, loaded, info) if seconds else nullcontext() as checkpoint:
-        step = checkpoint.state.step if checkpoint and checkpoint.state else 0
-        clip = WatchedClip(info, frames_to_read(request, info.frame_count, placed, step), progress, deadline)
-        tracked = Tracker(loaded).track(
-            clip, placed, request.propagation, soft=request.wants_logits, checkpoint=checkpoint
-        )
-        result = write_result(request, spec, clip, tracked, report)
-    return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
 
 
 def segment_opened(
     request: Request, parts: Shots | ImageSet, model: LoadedModel, path: Path, progress: Progress, find: Find
 ) -> Result:
     """`segment_video` for what is open; `find` gives the masks, with logits if they are wanted."""
-    holds = HOLDS_SHOTS if isinstance(parts, Shots) else HOLDS_IMAGES
-    _refuse_beside(request, f"{parts.path.name} {holds}", None, None)
-    check_output(request, path)
-    if isinstance(parts, Shots):
-        check_zip_of_shots(path)
-        return _write_shots(request, lambda: model, path, progress, parts, find)
-    return _segment_images(request, lambda: model, path, progress, parts, find)
+    run = _Run(request, lambda: model, path, progress, find=find)
+    run.checked(path)
+    return _segment_shots(run, parts) if isinstance(parts, Shots) else _segment_images(run, parts)
 
 
-def _refuse_beside(request: Request, found: str, report: Path | None, checkpoint: float | None) -> None:
-    """Raise InvalidRequest for what is made of one clip alone: a part of it, and what is written beside its result."""
-    for part in ("start_frame", "end_frame", "frame_stride"):
-        if (value := getattr(request, part)) != Request.__dataclass_fields__[part].default:
-            raise InvalidRequest(f"{part}: {value} is of a part of one clip, but {found}")
-    for name, given in (("report", report), ("checkpoint", checkpoint)):
-        if given is not None:
-            raise InvalidRequest(f"{name}: there is none beside several results, and {found}")
+def _segment(run: _Run, info: VideoInfo | None = None) -> Result:
+    """`segment_video` of one clip; `info` is what `probe` said of it, where that was asked before."""
+    request, begin, deadline = run.request, time.perf_counter(), Deadline()
+    # what has been written to the standard output cannot be begun anew
+    certain = run.place == STANDARD_OUTPUT
+    whole = info or probe(request.video, request.frame_rate, certain=certain, used=request.part)
+    info = part_of(whole, request.frames_of(whole.frame_count))
+    objects = objects_of(request, info)
+    placed = counted_anew(objects, info.numbers)
+    path = run.path(suffix_for(request, info, objects))
+    check_picture(request, info, objects, path)
+    logger.info("%s: %s, %dx%d, %d objects", info.path.name, _extent(info), info.width, info.height, len(objects))
+    probe_seconds = time.perf_counter() - begin
+    loaded = run.load()
+    spec = output_spec(request, info, objects, loaded.name, path)
+    with open_checkpoint(run.checkpoint, path, request, loaded, info) if run.checkpoint else nullcontext() as saved:
+        step = saved.state.step if saved and saved.state else 0
+        clip = WatchedClip(info, frames_to_read(request, info.frame_count, placed, step), run.progress, deadline)
+        tracked = Tracker(loaded).track(clip, placed, request.propagation, soft=request.wants_logits, checkpoint=saved)
+        result = write_result(request, spec, clip, tracked, run.report)
+    return replace(result, seconds=probe_seconds + result.seconds, decode_seconds=probe_seconds + result.decode_seconds)
 
 
-def _segment_images(
-    request: Request,
-    model: Callable[[], LoadedModel],
-    place: Path | Callable[[str], Path],
-    progress: Progress,
-    images: ImageSet,
-    find: Find | None = None,
-) -> Result:
-    """The same for images of different sizes, of which none follows from another."""
-    begin, deadline = time.perf_counter(), Deadline()
+def _segment_images(run: _Run, images: ImageSet) -> Result:
+    """`segment_video` of images of different sizes, of which none follows from another."""
+    _refuse_beside(run, f"{images.path.name} {HOLDS_IMAGES}")
+    request, begin, deadline = run.request, time.perf_counter(), Deadline()
     kind = kind_for_images(request, images)
     largest = max(images.images, key=lambda info: info.width * info.height)
     objects = objects_of_images(request, images)
-    path = place if isinstance(place, Path) else place(suffix_of(request))
+    path = run.path(suffix_of(request))
     check_picture(request, largest, objects, path)
     asked = asked_on(objects)
-    found = f"{images.path.name} holds images of different sizes, which are taken each for itself"
+    found = f"{images.path.name} {HOLDS_IMAGES}, which are taken each for itself"
     left_out = len(images.names) - len(asked)
     logger.info(
         "%s: %s; %d objects on %d of %d", found, _numbers(images.names), len(objects), len(asked), len(images.names)
     )
-    loaded = model()
-    spec = output_spec(request, largest, objects, loaded.name, path)
-    output = ImageSetOutput(spec, kind, images, asked)
-    clip = WatchedClip(largest, len(asked), progress, deadline)
+    loaded = run.load()
+    output = ImageSetOutput(output_spec(request, largest, objects, loaded.name, path), kind, images, asked)
+    clip = WatchedClip(largest, len(asked), run.progress, deadline)
     probe_seconds = time.perf_counter() - begin
-    known = find(objects) if find else None
+    known = run.find(objects) if run.find else None
     with closing(clip.watch(images.read(asked))) as frames:
         tracked = (
             _with_masks(frames, known)
             if known
             else masks_of_images(loaded, Footage.of(images), frames, objects, soft=request.wants_logits)
         )
-        result = write_result(request, spec, clip, tracked, output=output)
+        result = write_result(request, output.spec, clip, tracked, output=output)
     without = [f"{left_out} of {len(images.names)} images have no click and are left out"] if left_out else []
     return replace(
         result, frames=len(asked), seconds=probe_seconds + result.seconds, notes=(found, *without, *result.notes)
     )
 
 
-def _segment_shots(
-    request: Request,
-    model: Callable[[], LoadedModel],
-    place: Path | Callable[[str], Path],
-    progress: Progress,
-    further: Sequence[Path] = (),
-) -> Result:
-    """The same for several videos, which are tracked as one clip and written each for itself."""
-    path = place if isinstance(place, Path) else place(ShotsOutput.suffix)
+def _segment_shots(run: _Run, opened: Shots | None = None) -> Result:
+    """`segment_video` of several videos, which are tracked as one clip and written each for itself.
+
+    opened: these videos, where they are open already.
+    """
+    request, further = run.request, run.further
+    found = f"{1 + len(further)} videos are several shots" if further else f"{request.video.name} {HOLDS_SHOTS}"
+    _refuse_beside(run, found)
+    path = run.path(ShotsOutput.suffix)
     check_zip_of_shots(path)
-    with opened_shots(request.video, *further) as shots:
-        return _write_shots(request, model, path, progress, shots)
+    with nullcontext(opened) if opened else opened_shots(request.video, *further) as shots:
+        return _write_shots(run, path, shots)
 
 
-def _write_shots(
-    request: Request,
-    model: Callable[[], LoadedModel],
-    path: Path,
-    progress: Progress,
-    shots: Shots,
-    find: Find | None = None,
-) -> Result:
-    begin, deadline = time.perf_counter(), Deadline()
+def _write_shots(run: _Run, path: Path, shots: Shots) -> Result:
+    request, begin, deadline = run.request, time.perf_counter(), Deadline()
     objects = objects_of_shots(request, shots)
     names = _numbers([f"{info.path.name} ({info.frame_count} frames)" for info in shots.videos])
     logger.info("%s: %d shots: %s; %d objects", shots.name, len(shots.videos), names, len(objects))
-    loaded = model()
+    loaded = run.load()
     spec = output_spec(request, shots.largest, objects, loaded.name, path)
     output = ShotsOutput(spec, shots, partial(output_for, request.output_format), suffix_of(request))
-    known = find(objects) if find else None
+    known = run.find(objects) if run.find else None
     frames = shots.frame_count if known else frames_to_read(request, shots.frame_count, objects)
-    clip = WatchedShots(shots, frames, progress, deadline)
+    clip = WatchedShots(shots, frames, run.progress, deadline)
     probe_seconds = time.perf_counter() - begin
     tracked = (
         _with_masks(clip.read(), known)
@@ -278,6 +248,16 @@ def _write_shots(
     result = write_result(request, spec, clip, tracked, output=output)
     notes = result.notes[len(spec.video.notes) :]  # the output tells those of each shot by its name
     return replace(result, frames=shots.frame_count, seconds=probe_seconds + result.seconds, notes=notes)
+
+
+def _refuse_beside(run: _Run, found: str) -> None:
+    """Raise InvalidRequest for what is made of one clip alone: a part of it, and what is written beside its result."""
+    for part in ("start_frame", "end_frame", "frame_stride"):
+        if (value := getattr(run.request, part)) != Request.__dataclass_fields__[part].default:
+            raise InvalidRequest(f"{part}: {value} is of a part of one clip, but {found}")
+    for name, given in (("report", run.report), ("checkpoint", run.checkpoint)):
+        if given is not None:
+            raise InvalidRequest(f"{name}: there is none beside several results, and {found}")
 
 
 def _with_masks(
@@ -318,11 +298,7 @@ def write_result(
         with _behind(outputs, frames_between_stages(spec.video)) as write, closing(tracked):
             for frame, masks in tracked:
                 handed_over = time.perf_counter()
-                masks = masks.without_parts_below(request.smallest_part)
-                if part := spec.video.part:
-                    number = part[frame.index]
-                    frame, masks = replace(frame, index=number), replace(masks, frame_index=number)
-                write((frame, masks))
+                write(_as_written(frame, masks.without_parts_below(request.smallest_part), spec.video.part))
                 waited += time.perf_counter() - handed_over
                 clip.count_frame()
             network = time.perf_counter() - begin - clip.seconds - waited
@@ -333,6 +309,13 @@ def write_result(
     notes = (*spec.video.notes, *output.notes, *([doubts] if doubts else []))
     counts, whole = (spec.video.frame_count, len(spec.names)), time.perf_counter() - begin
     return Result(spec.path, *counts, whole, clip.seconds, network, painting, encoding, notes)
+
+
+def _as_written(frame: Frame, masks: FrameMasks, part: range | None) -> tuple[Frame, FrameMasks]:
+    """With the number that the frame has in the whole clip, if it was counted anew in a part of one."""
+    if part is None:
+        return frame, masks
+    return replace(frame, index=part[frame.index]), replace(masks, frame_index=part[frame.index])
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
@@ -153,6 +154,12 @@ def test_the_official_checkpoints_are_described_as_they_are_fetched() -> None:
         if entry.published:
             size, digest = f"{entry.published.size:,}", entry.published.sha256
             assert f"| `{name}` | `{entry.file}` | {size} | `{digest}` |" in text
+
+
+def test_the_demo_checkpoint_is_described_as_it_is() -> None:
+    content = (ROOT / "weights/demo.pt").read_bytes()
+    text = (ROOT / "weights/README.md").read_text(encoding="utf-8")
+    assert f"| {len(content):,} | `{sha256(content).hexdigest()}` |" in text
 
 
 def test_every_input_of_ours_is_in_the_table_for_newcomers_from_replicate() -> None:

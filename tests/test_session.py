@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 import sam2_cog
-from sam2_cog import session as session_module
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
@@ -29,6 +28,7 @@ from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from sam2_cog.reading.box_files import read_boxes
 from sam2_cog.reading.entry import Entry
 from sam2_cog.request import Request
+from sam2_cog.runs import objects as runs_objects
 from sam2_cog.session import FEATURES_KEPT, Session
 from tests.clips import children, encode_image, frame_number, frame_zip, numbered_frames, write_clip, write_zip
 
@@ -277,7 +277,7 @@ def test_a_file_is_read_once_until_it_is_another(
         return read_boxes(path, **size)
 
     read: list[Path] = []
-    monkeypatch.setattr(session_module, "read_boxes", counted)
+    monkeypatch.setattr(runs_objects, "read_boxes", counted)
     boxes = tmp_path / "b.csv"
     write("dog")
     assert [one.name for _ in range(3) for one in session.parse("", boxes=boxes)] == ["dog"] * 3

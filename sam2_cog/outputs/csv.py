@@ -3,13 +3,11 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import IO
 
 from sam2_cog.masks import FrameMasks
 from sam2_cog.media.video import Frame
-from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts
+from sam2_cog.outputs.lines import LinesOutput
 
 COLUMNS = (
     *("frame", "time_seconds", "object", "index", "visible", "area", "x0", "y0", "x1", "y1"),
@@ -18,33 +16,21 @@ COLUMNS = (
 """Where there is no value the field is empty; `visible` is 1 or 0. What each means: `facts.ObjectFacts`."""
 
 
-class CsvOutput(Output):
+class CsvOutput(LinesOutput):
     """See the module."""
 
     suffix = ".csv"
 
-    def __init__(self, spec: OutputSpec) -> None:
-        super().__init__(spec)
-        self._file: IO[bytes] | None = None
+    def _head(self) -> bytes:
+        return _line(COLUMNS)
 
-    def _open(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self._file.write(_line(COLUMNS))
+    def _lines(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> bytes:
+        return b"".join(self._row(frame, one) for one in facts)
 
-    def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
-        assert self._file is not None
-        for one in facts:
-            head = (frame.index, f"{frame.time_seconds:.6f}", self.spec.names[one.index], one.index)
-            place = (int(one.visible), one.area, *(one.box or ("",) * 4), *(one.centroid or ("",) * 2))
-            self._file.write(_line((*head, *place, one.score, one.presence, one.area_change, one.iou_before)))
-
-    def _finish(self) -> None:
-        assert self._file is not None
-        self._file.close()
-
-    def _stop(self) -> None:
-        if self._file is not None:
-            self._file.close()
+    def _row(self, frame: Frame, one: ObjectFacts) -> bytes:
+        head = (frame.index, f"{frame.time_seconds:.6f}", self.spec.names[one.index], one.index)
+        place = (int(one.visible), one.area, *(one.box or ("",) * 4), *(one.centroid or ("",) * 2))
+        return _line((*head, *place, one.score, one.presence, one.area_change, one.iou_before))
 
 
 def _line(values: Iterable[object]) -> bytes:

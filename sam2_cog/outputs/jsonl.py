@@ -14,28 +14,23 @@ from typing import IO, Any
 from sam2_cog.errors import ReaderGone
 from sam2_cog.masks import FrameMasks, compressed_rle
 from sam2_cog.media.video import Frame
-from sam2_cog.outputs.base import Output, OutputSpec
 from sam2_cog.outputs.facts import ObjectFacts
+from sam2_cog.outputs.lines import LinesOutput
 from sam2_cog.outputs.manifest import head
 
 STANDARD_OUTPUT = Path("-")
 _FILE_NUMBER = 1
 
 
-class JsonlOutput(Output):
+class JsonlOutput(LinesOutput):
     """See the module."""
 
     suffix = ".jsonl"
 
-    def __init__(self, spec: OutputSpec) -> None:
-        super().__init__(spec)
-        self._file: IO[bytes] | None = None
+    def _head(self) -> bytes:
+        return _line(head(self.spec))
 
-    def _open(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=0)
-        self._line(head(self.spec))
-
-    def _add(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> None:
+    def _lines(self, frame: Frame, masks: FrameMasks, facts: Sequence[ObjectFacts]) -> bytes:
         objects = [
             {
                 "name": self.spec.names[one.index],
@@ -44,21 +39,7 @@ class JsonlOutput(Output):
             }
             for one, mask in zip(facts, masks.objects, strict=True)
         ]
-        self._line({"frame": frame.index, "time_seconds": round(frame.time_seconds, 6), "objects": objects})
-
-    def _line(self, value: dict[str, Any]) -> None:
-        assert self._file is not None
-        left = memoryview(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n")
-        while left:
-            left = left[self._file.write(left) :]
-
-    def _finish(self) -> None:
-        assert self._file is not None
-        self._file.close()
-
-    def _stop(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        return _line({"frame": frame.index, "time_seconds": round(frame.time_seconds, 6), "objects": objects})
 
 
 class JsonlStream(JsonlOutput):
@@ -79,12 +60,15 @@ class JsonlStream(JsonlOutput):
         """Write no more; what is written is with its reader."""
         self._stop()
 
-    def _open(self, path: Path) -> None:
-        self._file = os.fdopen(os.dup(_FILE_NUMBER), "wb", buffering=0)
-        self._line(head(self.spec))
+    def _stream(self, path: Path) -> IO[bytes]:
+        return os.fdopen(os.dup(_FILE_NUMBER), "wb", buffering=0)
 
-    def _line(self, value: dict[str, Any]) -> None:
+    def _write(self, lines: bytes) -> None:
         try:
-            super()._line(value)
+            super()._write(lines)
         except BrokenPipeError:
             raise ReaderGone from None
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
