@@ -42,6 +42,7 @@ def main() -> None:
     end = time.monotonic() + arguments.seconds
     warnings.simplefilter("ignore")
     torch.backends.cudnn.allow_tf32 = False  # the comparison is of float32
+    torch.set_num_threads(1)  # many threads are slower for so small a network
     device = torch.device(arguments.device)
     if arguments.what == "operations":
         for row in _operations(device, quick=arguments.quick):
