@@ -117,8 +117,8 @@ COMPILE = Switch(
 )
 CUDA_GRAPHS = Switch(
     "SAM2_CUDA_GRAPHS",
-    "0: the image encoder and the tracking step are no longer launched as one CUDA graph each, which saves the host the "
-    "launches of some 600 kernels a frame",
+    "0: the image encoder and the tracking step are no longer launched as one CUDA graph each, which saves the host "
+    "the launches of some 600 kernels a frame",
     default=True,
 )
 NVENC = Switch("SAM2_NVENC", "lets a GPU encode MP4, see [results](outputs.md#for-editors)")
