@@ -193,7 +193,7 @@ def test_a_cancel_does_not_wait_for_what_was_launched(small_model: LoadedModel) 
     tracked = Tracker(small_model).track(clip, (target(0, click(0, (40, 30))),))
     assert [next(tracked)[1].frame_index for _ in range(3)] == [0, 1, 2]
     tracked.close()
-    assert clip.open == [] and len(clip.reads) == 1 + 4 + 1
+    assert clip.open == [] and len(clip.reads) == 1 + 4 + module.RESIZED_AHEAD
 
 
 @pytest.mark.usefixtures("one_behind")
@@ -282,7 +282,7 @@ def test_closing_between_two_frames_stops_at_once(demo: LoadedModel) -> None:
         next(tracked)
     assert clip.open == [0]
     tracked.close()
-    assert clip.open == [] and len(clip.reads) == 1 + 3 + 1  # the prompt, three, and one that is resized ahead
+    assert clip.open == [] and len(clip.reads) == 1 + 3 + module.RESIZED_AHEAD  # the prompt, three, and what is ahead
 
 
 def test_nothing_is_held_after_the_last_frame(demo: LoadedModel) -> None:
