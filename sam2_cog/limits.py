@@ -30,13 +30,17 @@ class Limit:
             raise InvalidRequest(f"{self.variable}: {text[:40]!r} is not a whole number from 1")
         return int(text)
 
-    def excess(self, value: float) -> str:
+    def excess(self, value: float, *, so_far: bool = False) -> str:
         """How a sentence about a larger value ends: `9 objects, but at most 8 are allowed (SAM2_MAX_OBJECTS)`.
 
-        Empty when the value is allowed.
+        Empty when the value is allowed. so_far: nobody counts further, so that the whole number is not known.
         """
         most = self.value
-        return "" if value <= most else f"{value:.0f} {self.unit}, but at most {most} are allowed ({self.variable})"
+        if value <= most:
+            return ""
+        if so_far:
+            return f"more than {most} {self.unit}, the most that are allowed ({self.variable})"
+        return f"{value:.0f} {self.unit}, but at most {most} are allowed ({self.variable})"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from fractions import Fraction
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -30,7 +31,7 @@ from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.steps import Features
 from sam2_cog.engine.stills import Stills
 from sam2_cog.engine.tracker import Clip, Tracker
-from sam2_cog.errors import InvalidRequest
+from sam2_cog.errors import InvalidRequest, shortened
 from sam2_cog.limits import JOURNAL_BYTES, Deadline
 from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.media.footage import Footage, opened_footage
@@ -44,7 +45,7 @@ from sam2_cog.pipeline import Result, output_spec, segment_opened, segment_video
 from sam2_cog.progress import LogProgress, Progress
 from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, prompt_frames
 from sam2_cog.reading.entry import Entry
-from sam2_cog.request import Request
+from sam2_cog.request import Request, checked_path, exact_rate
 from sam2_cog.runs.objects import objects_of, objects_within, read_files
 from sam2_cog.runs.separate_images import objects_of_images
 from sam2_cog.runs.shots import numbered_through, objects_of_shots
@@ -67,21 +68,21 @@ class Session:
         video: Path | str,
         model: LoadedModel | str | None = None,
         *,
-        frame_rate: Fraction | None = None,
+        frame_rate: Fraction | float | None = None,
         one_size: bool = False,
     ) -> None:
         """video: what `Request.video` may be. model: a loaded one, or a name as in `load_model`.
-        frame_rate: frames a second of a zip or a folder of frames, 24 unless given.
+        frame_rate: frames a second of a zip or a folder of frames, as `Request.video_fps`, 24 unless given.
         one_size: refuse what is no clip of frames of one size, as `probe` does.
 
         Raises:
+            InvalidRequest: `video` is no path, or `frame_rate` no frame rate.
             UnreadableVideo: the video cannot be decoded.
             CheckpointError: the model cannot be loaded.
         """
+        path, rate = checked_path("video", video), exact_rate("frame_rate", frame_rate or 0)
         with ExitStack() as held:
-            self.footage = (
-                Footage(probe(video, frame_rate)) if one_size else held.enter_context(opened_footage(video, frame_rate))
-            )
+            self.footage = Footage(probe(path, rate)) if one_size else held.enter_context(opened_footage(path, rate))
             self._model = model if isinstance(model, LoadedModel) else load_model(model)
             self._held = held.pop_all()
         self.info: VideoInfo = self.footage.info
@@ -340,8 +341,10 @@ class Session:
 
     def _check_frame(self, frame: int) -> None:
         count = self.info.frame_count
-        if not 0 <= frame < count:
-            raise InvalidRequest(f"frame: {frame} is not a frame of this video, which has frames 0 to {count - 1}")
+        if not (isinstance(frame, Integral) and 0 <= frame < count):
+            raise InvalidRequest(
+                f"frame: {shortened(repr(frame))} is not a frame of this video, which has frames 0 to {count - 1}"
+            )
 
 
 def _tracker_of(footage: Footage, model: LoadedModel) -> IncrementalTracker | Stills:

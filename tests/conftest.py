@@ -1,5 +1,6 @@
 """What all tests share: one thread, so that results repeat and nothing waits for cores; the demo model, loaded once."""
 
+import errno
 import os
 import signal
 
@@ -11,6 +12,7 @@ import hypothesis
 import pytest
 import torch
 
+from sam2_cog import held
 from sam2_cog.engine import tracker
 from sam2_cog.engine.checkpoints import fetch_checkpoint
 from sam2_cog.engine.model import LoadedModel, build_network, load_model, load_weights, place_network
@@ -50,3 +52,14 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six frames of 96x64 at 24 a second, with a second of sound."""
     path = tmp_path_factory.mktemp("clip") / "small.mp4"
     return write_clip(path, numbered_frames(6, 96, 64), audio_seconds=1)
+
+
+@pytest.fixture
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network file system that has none, on which nothing was said of that yet."""
+
+    def none(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(held.fcntl, "flock", none)
+    monkeypatch.setattr(held, "_said_of", set())

@@ -20,7 +20,7 @@ ALLOWED = {
     "prompts": {"errors", "limits", "masks", "reading"},
     "request": {"errors", "limits", "prompts", "reading"},
     "media": {"errors", "held", "limits"},
-    "engine": {"errors", "limits", "masks", "prompts", "media"},
+    "engine": {"errors", "held", "limits", "masks", "prompts", "media"},
     "painting": {"errors", "limits", "masks", "request"},
     "outputs": CELLAR | {"overlap", "media", "painting"},
     "overlap": set(),

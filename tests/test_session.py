@@ -1,6 +1,7 @@
 """One open clip: what people do with it, from a file to a file."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,36 @@ def test_a_zip_of_frames_is_written_at_the_rate_that_is_asked_for(small_model: L
     assert (tmp_path / "result.mp4").read_bytes() == (tmp_path / "fresh.mp4").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("rate", "meant"), [(None, 24), (0, 24), (12, 12), (29.97, Fraction(30000, 1001)), (Fraction(1, 3), Fraction(1, 3))]
+)
+def test_frames_have_the_rate_that_is_asked_for(
+    small_model: LoadedModel, tmp_path: Path, rate: Any, meant: Fraction | int
+) -> None:
+    with Session(frame_zip(tmp_path / "frames.zip", numbered_frames(3)), small_model, frame_rate=rate) as session:
+        assert session.info.frame_rate == meant and session.info.duration_seconds == pytest.approx(3 / meant)
+
+
+@pytest.mark.parametrize("rate", [-1, Fraction(-1), 240.5, 0.001, float("nan"), "x", True])
+def test_a_frame_rate_is_refused_in_the_words_of_the_request(
+    small_model: LoadedModel, tmp_path: Path, rate: Any
+) -> None:
+    path = frame_zip(tmp_path / "frames.zip", numbered_frames(1))
+    with pytest.raises(InvalidRequest) as expected:
+        Request(path, "[1,1]", video_fps=rate)
+    with pytest.raises(InvalidRequest) as refusal:
+        Session(path, small_model, frame_rate=rate)
+    assert str(refusal.value) == str(expected.value).replace("video_fps", "frame_rate")
+
+
+@pytest.mark.parametrize("video", [None, 5, b"clip.mp4", "", "a\0b"])
+def test_what_is_no_path_is_refused_in_the_words_of_the_request(small_model: LoadedModel, video: Any) -> None:
+    with pytest.raises(InvalidRequest) as expected:
+        Request(video, "[1,1]")
+    with pytest.raises(InvalidRequest, match=f"^{re.escape(str(expected.value))}$"):
+        Session(video, small_model)
+
+
 def test_pictures_are_the_frames_of_the_clip(session: Session) -> None:
     for index in (0, 1, 5, 2):
         (frame,) = read_frames(session.info, index, index + 1)
@@ -208,6 +240,8 @@ def test_a_preview_of_no_object_is_empty(session: Session) -> None:
     ("call", "sentence"),
     [
         (lambda s: s.picture(6), "frame: 6 is not a frame of this video, which has frames 0 to 5"),
+        (lambda s: s.masks(1.5), "frame: 1.5 is not a frame of this video, which has frames 0 to 5"),
+        (lambda s: s.picture("1"), "frame: '1' is not a frame of this video, which has frames 0 to 5"),
         (lambda s: s.masks(-1), "frame: -1 is not a frame of this video, which has frames 0 to 5"),
         (lambda s: s.preview(s.parse(**CLICKS), 99), "frame: 99 is not a frame of this video, which has frames 0 to 5"),
         (lambda s: s.warm(6), "frame: 6 is not a frame of this video, which has frames 0 to 5"),

@@ -63,7 +63,7 @@ class Page:
         assert answer.status == 200, answer.body
         return [json.loads(line) for line in answer.body.splitlines()]
 
-    def upload(self, data: bytes, name: str = "clip.mp4") -> Answer:
+    def upload(self, data: bytes | Iterator[bytes], name: str = "clip.mp4") -> Answer:
         return self.address.ask("PUT", f"/api/upload?name={name}", data)
 
 
@@ -191,9 +191,13 @@ def test_an_upload_replaces_the_one_before_and_stays_in_its_folder(page: Page, c
 def test_an_upload_is_bounded_and_nothing_is_left_of_it(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAM2_MAX_UPLOAD_BYTES", "1000")
     before = page.ready()
-    refusal = page.upload(b"x" * 1001)
-    assert refusal.status == 413
-    assert "1000 are allowed (SAM2_MAX_UPLOAD_BYTES)" in refusal.json["error"]
+    sentences: dict[str, bytes | Iterator[bytes]] = {
+        "has 400001 bytes, but at most 1000 are allowed (SAM2_MAX_UPLOAD_BYTES)": b"x" * 400_001,
+        "has more than 1000 bytes, the most that are allowed (SAM2_MAX_UPLOAD_BYTES)": iter([b"x" * 400] * 5),
+    }
+    for sentence, data in sentences.items():
+        refusal = page.upload(data)
+        assert (refusal.status, refusal.json) == (413, {"error": f"video: clip.mp4 {sentence}"})
     assert not list(page.desk._folder.iterdir())
     assert page.ready() == before
 
