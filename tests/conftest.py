@@ -2,10 +2,13 @@
 
 import errno
 import os
+import shutil
 import signal
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded, here and in the processes that tests start
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +19,7 @@ from sam2_cog import held
 from sam2_cog.engine import tracker
 from sam2_cog.engine.checkpoints import fetch_checkpoint
 from sam2_cog.engine.model import LoadedModel, build_network, load_model, load_weights, place_network
+from tests.clip_table import CASES
 from tests.clips import numbered_frames, write_clip
 
 torch.set_num_threads(1)
@@ -23,6 +27,18 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine
 hypothesis.settings.load_profile("untimed")
 # a shell's job in the background ignores it, and so would all programs that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+LONG = (  # seconds in a few tests each: begun first, so that no process is left alone with one of them at the end
+    *("test_main.py", "page/test_browser.py", "fleet/test_batch.py", "server/test_faults.py", "test_gpu_benchmark.py"),
+    *("media/test_video.py", "test_pipeline.py", "outputs/test_sound.py", "test_benchmarks.py", "test_end_to_end.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take long first, the others as they are: see the Makefile's `--no-loadscope-reorder`."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(here).as_posix() not in LONG)
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +79,14 @@ def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(held.fcntl, "flock", none)
     monkeypatch.setattr(held, "_said_of", set())
+
+
+@pytest.fixture(scope="session")
+def table_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], Path]:
+    """Copies a row of the table of clips into a folder; it is written once for all files of tests."""
+
+    @cache
+    def written(name: str) -> Path:
+        return CASES[name].make(tmp_path_factory.mktemp("row") / CASES[name].file)
+
+    return lambda name, folder: Path(shutil.copy(written(name), folder / CASES[name].file))
