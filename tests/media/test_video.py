@@ -379,7 +379,7 @@ def test_a_clip_beyond_a_limit_is_refused(
     assert refusal(path) == f"video: a.mp4 has {counted} are allowed ({variable})"
     if found:
         archive = frame_zip(tmp_path / "a.zip", FRAMES[:4])
-        with pytest.raises(UnreadableVideo, match=f"a.zip has {found}, but at most {most} are allowed"):
+        with pytest.raises(UnreadableVideo, match=f"a.zip has {found}.*, but at most {most} are allowed"):
             probe(archive, Fraction(1))
 
 
