@@ -300,6 +300,19 @@ def wrongly_masked() -> ObjectPrompts:
     return ObjectPrompts("thing", 0, (FramePrompt(0, (), (), None, mask),), ())
 
 
+def test_a_request_asks_for_the_same_as_its_strings(session: Session) -> None:
+    inputs: dict[str, Any] = {**CORRECTED, "start_frame": 1, "mask_type": "binary"}
+    request = Request(session.info.path, **inputs)
+    assert session.objects_of(request) == session.parse(**CORRECTED)
+    refused: list[dict[str, Any]] = [{"click_coordinates": ""}, {"click_coordinates": "[1,1]", "propagation": "back"}]
+    for strings in refused:
+        with pytest.raises(InvalidRequest) as of_request:
+            Request(session.info.path, **strings)
+        with pytest.raises(InvalidRequest) as of_session:
+            session.parse(**strings)
+        assert str(of_session.value) == str(of_request.value)
+
+
 def test_a_file_is_read_once_until_it_is_another(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

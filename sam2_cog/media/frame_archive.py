@@ -326,6 +326,7 @@ def _passed_over(path: Path, container: str) -> tuple[str, ...]:
 
 
 def is_visible(name: str) -> bool:
+    """Whether a path in an archive is none of those that systems hide: `.DS_Store`, `__MACOSX/...`."""
     parts = PurePosixPath(name).parts
     return bool(parts) and not any(part.startswith(".") or part == "__MACOSX" for part in parts)
 

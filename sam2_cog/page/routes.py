@@ -35,7 +35,6 @@ POLICY = (
 
 def page_application(desk: Desk, model_name: str, token: str | None = None) -> Starlette:
     """The page and its routes; the desk is closed with it."""
-
     routes = [*_files(), *_questions(desk, model_name), *_work(desk)]
     return application(routes, token, owning(desk.close, desk.tend))
 

@@ -394,7 +394,7 @@ def test_a_result_is_that_of_the_command_line_and_needs_no_network(
     page: Page, demo_model: LoadedModel, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page.events("track")
-    monkeypatch.setattr(Steps, "encode_frames", lambda *arguments: pytest.fail("the network ran"))
+    monkeypatch.setattr(Steps, "encode", lambda *arguments: pytest.fail("the network ran"))
     for number, more in enumerate(RESULTS):
         last = page.events("write", {**INPUTS, **more})[-1]
         answer = page.address.ask("GET", last["file"])
