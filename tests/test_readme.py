@@ -423,7 +423,7 @@ def test_a_named_file_exists(name: str) -> None:
 
 
 def test_every_file_of_the_product_has_a_row_or_lies_in_a_folder_with_one() -> None:
-    rows = " ".join(row[0] + row[1] for row in table("| file in "))
+    rows = " ".join(line for line in (ROOT / "docs/files.md").read_text().splitlines() if line.startswith("| `"))
     files = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
     assert [
         str(file)
