@@ -22,7 +22,7 @@ CLIPS: dict[str, dict[str, Any]] = {
     "a.gif": {"codec": "gif", "pix_fmt": "rgb8", "rate": 25},
     "one.mp4": {"options": ONE_KEY_FRAME},
     "one.ts": {"options": ONE_KEY_FRAME},
-    "h264.avi": {"options": ("-g", "12")},
+    "open.avi": {"options": ("-x264-params", "open_gop=1:keyint=12:scenecut=0:bframes=3:b_adapt=0")},
     "far.mkv": {"options": ("-g", "100", "-x264-params", "scenecut=0")},
 }
 

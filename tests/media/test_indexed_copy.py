@@ -3,6 +3,8 @@
 import gc
 import os
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +28,7 @@ CLIPS: dict[str, dict[str, Any]] = {
     "a.mpg": MPEG2,
     "a.avi": {"codec": "mpeg4", "options": OFTEN},
     "stills.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "h264.avi": {"options": OFTEN},
     "a.flv": {"options": OFTEN},
 }
 
@@ -66,11 +69,45 @@ def test_windows_from_the_back_begin_in_the_middle(info: VideoInfo, starts: list
     assert starts == [True] * 3
 
 
-def test_packets_of_an_avi_do_not_say_when_their_frames_are_shown(tmp_path: Path) -> None:
+@pytest.fixture
+def h264_avi(tmp_path: Path) -> VideoInfo:
+    """Its packets do not say when their frames are shown."""
+    return probe(write_clip(tmp_path / "a.avi", FRAMES, options=OFTEN))
+
+
+def test_frames_are_counted_from_a_key_frame_where_packets_do_not_say_when_they_are_shown(
+    h264_avi: VideoInfo, starts: list[bool]
+) -> None:
     """Numbered as they are stored, the third after a key frame would come in place of the fourth."""
-    info = probe(write_clip(tmp_path / "a.avi", FRAMES, options=("-g", "12", "-bf", "2")))
-    for start in range(84, 97):
-        assert [frame_number(frame.image) for frame in read_frames(info, start, start + 1)] == [start]
+    wanted = [*range(84, 97), *range(130, COUNT)]
+    found = [frame_number(frame.image) for start in wanted for frame in read_frames(h264_avi, start, start + 1)]
+    assert found == wanted and starts == [True] * len(wanted)
+
+
+@pytest.mark.parametrize("wrong", [85, 90, 144])
+def test_frames_are_not_counted_from_another_frame(h264_avi: VideoInfo, starts: list[bool], wrong: int) -> None:
+    """Behind no key frame, and the last one, at which ffmpeg's seek does not land: all is read instead."""
+    source, _ = decode.decoding_begins(h264_avi, 100)
+    astray = replace(source, seek_points=np.array([0, wrong]))
+    with closing(decode.decode(astray, range(wrong + 1, wrong + 3))) as found:
+        assert [frame_number(image) for image in found] == [wrong + 1, wrong + 2]
+    assert starts == [True, False]
+
+
+def test_frames_are_not_counted_where_a_decoder_might_lose_one(h264_avi: VideoInfo) -> None:
+    path, times, order = h264_avi.path, h264_avi.frame_times, h264_avi.order
+    assert order is not None and order.held_back == 1
+    copy = copy_stream(path, 0, times, order)
+    assert copy is not None and copy.counted and list(copy.key_frames) == list(range(0, 144, 12))
+    assert copy_stream(path, 0, times, replace(order, held_back=9)) is None
+    assert copy_stream(path, 0, times) is None
+
+
+def test_frames_are_not_counted_from_what_only_its_packet_calls_a_key_frame(tmp_path: Path) -> None:
+    refresh = ("-x264-params", "intra_refresh=1:keyint=12:bframes=2")
+    info = probe(write_clip(tmp_path / "a.avi", FRAMES, options=refresh))
+    assert info.order is not None and list(info.order.fresh_starts) == [0]
+    assert copy_stream(info.path, 0, info.frame_times, info.order) is None
 
 
 def test_a_clip_with_one_key_frame_is_read_from_its_beginning(tmp_path: Path, starts: list[bool]) -> None:
