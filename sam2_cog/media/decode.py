@@ -133,7 +133,7 @@ def _indexed(info: VideoInfo) -> VideoInfo:
     copies = _copies_of(info)
     with copies.lock:
         if copies.indexed is None and not copies.no_index:
-            copies.indexed = copy_stream(info.path, info.stream_index, info.frame_times, info.order)
+            copies.indexed = copy_stream(info)
             copies.no_index = copies.indexed is None
         copy = copies.indexed
     if copy is None:

@@ -15,6 +15,7 @@ import ffmpeg
 import numpy as np
 
 from sam2_cog import limits
+from sam2_cog.media.clip_info import VideoInfo
 from sam2_cog.media.ffmpeg_run import COMPACT, SOURCE, compact_entries, ffprobe, input_options, running, start
 from sam2_cog.media.stored_order import StoredOrder
 
@@ -35,23 +36,22 @@ class IndexedCopy:
         return _path(self.file)
 
 
-def copy_stream(
-    path: Path, stream_index: int, frame_times: np.ndarray, order: StoredOrder | None = None
-) -> IndexedCopy | None:
-    """Copy a stream whose frames are shown at these (frames,) seconds; None where that gains nothing or cannot be done.
+def copy_stream(info: VideoInfo) -> IndexedCopy | None:
+    """Copy the stream of a clip all of which was decoded; None where that gains nothing or cannot be done.
 
     It cannot where a packet is not a frame, where packets have no times of display and the order of the frames is not
     known either, or where the disk is full.
     """
     file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the object
-    if _copied(path, stream_index, file):
+    if _copied(info.path, info.stream_index, file):
         time_base, packets, held_back = _packets(file)
         counted = held_back > 0 and bool((np.diff(packets[:, 0]) > 0).all())  # AVI has none, ffmpeg counts the packets
         stamps, marked = packets[np.argsort(packets[:, 0], kind="stable")].T
         key_frames = np.flatnonzero(marked)
         if counted:
-            key_frames = _fresh_starts(key_frames, order, held_back)
-        if len(key_frames) > 1 and _same_times(stamps, float(time_base), frame_times):
+            key_frames = _fresh_starts(key_frames, info.order, held_back)
+        key_frames = np.intersect1d(key_frames, info.key_frames)  # only its packet may call a frame so
+        if len(key_frames) > 1 and _same_times(stamps, float(time_base), info.frame_times):
             return IndexedCopy(file, time_base, stamps, key_frames, counted)
     file.close()
     return None

@@ -95,19 +95,24 @@ def test_frames_are_not_counted_from_another_frame(h264_avi: VideoInfo, starts: 
 
 
 def test_frames_are_not_counted_where_a_decoder_might_lose_one(h264_avi: VideoInfo) -> None:
-    path, times, order = h264_avi.path, h264_avi.frame_times, h264_avi.order
-    assert order is not None and order.held_back == 1
-    copy = copy_stream(path, 0, times, order)
+    assert h264_avi.order is not None and h264_avi.order.held_back == 1
+    copy = copy_stream(h264_avi)
     assert copy is not None and copy.counted and list(copy.key_frames) == list(range(0, 144, 12))
-    assert copy_stream(path, 0, times, replace(order, held_back=9)) is None
-    assert copy_stream(path, 0, times) is None
+    assert copy_stream(replace(h264_avi, order=replace(h264_avi.order, held_back=9))) is None
+    assert copy_stream(replace(h264_avi, order=None)) is None
 
 
-def test_frames_are_not_counted_from_what_only_its_packet_calls_a_key_frame(tmp_path: Path) -> None:
-    refresh = ("-x264-params", "intra_refresh=1:keyint=12:bframes=2")
-    info = probe(write_clip(tmp_path / "a.avi", FRAMES, options=refresh))
-    assert info.order is not None and list(info.order.fresh_starts) == [0]
-    assert copy_stream(info.path, 0, info.frame_times, info.order) is None
+@pytest.mark.parametrize("suffix", ["avi", "ts", "flv"])
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_what_only_its_packet_calls_a_key_frame_is_none(tmp_path: Path, suffix: str, bframes: int) -> None:
+    """A picture that is refreshed bit by bit: what is decoded from there is damaged at first."""
+    refresh = ("-x264-params", f"intra_refresh=1:keyint=24:scenecut=0:bframes={bframes}")
+    moving = np.stack([np.roll(frame, 3 * number, axis=0) for number, frame in enumerate(FRAMES)])
+    info = probe(write_clip(tmp_path / f"a.{suffix}", moving, options=refresh))
+    whole = images(read_frames(info))
+    for start in range(84, COUNT, 3):
+        assert np.array_equal(next(read_frames(info, start, start + 1)).image, whole[start]), start
+    assert copy_stream(info) is None
 
 
 def test_a_clip_with_one_key_frame_is_read_from_its_beginning(tmp_path: Path, starts: list[bool]) -> None:
@@ -136,13 +141,13 @@ def test_a_full_disk_costs_only_time(tmp_path: Path, monkeypatch: pytest.MonkeyP
     info = probe(clip)
     full = SimpleNamespace(TemporaryFile=lambda: Path("/dev/full").open("r+b"))  # noqa: SIM115
     monkeypatch.setattr(indexed_copy, "tempfile", full)
-    assert copy_stream(clip, 0, info.frame_times) is None
+    assert copy_stream(info) is None
 
 
 def test_a_copy_with_other_times_is_not_used(tmp_path: Path) -> None:
     info = probe(write_clip(tmp_path / "a.ts", FRAMES, options=OFTEN))
-    assert copy_stream(info.path, 0, info.frame_times) is not None
-    assert copy_stream(info.path, 0, info.frame_times[1:]) is None
-    moved = info.frame_times.copy()
-    moved[70:] += 0.02
-    assert copy_stream(info.path, 0, moved) is None
+    assert copy_stream(info) is not None
+    assert copy_stream(replace(info, pts=info.pts[1:])) is None
+    moved = info.pts.copy()
+    moved[70:] += round(0.02 / info.time_base)
+    assert copy_stream(replace(info, pts=moved)) is None
