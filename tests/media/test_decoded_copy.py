@@ -147,6 +147,7 @@ def test_no_more_is_written_than_is_allowed_or_half_of_what_is_free(monkeypatch:
 def test_nothing_is_left_of_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = write_clip(tmp_path / "a.gif", FRAMES, **CLIPS["a.gif"])
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    gc.collect()  # what tests before this one left
     before = os.listdir("/proc/self/fd")
     info = probe(clip)
     frames = read_frames(info, 190, 220)

@@ -125,6 +125,7 @@ def test_a_clip_with_one_key_frame_is_read_from_its_beginning(tmp_path: Path, st
 def test_nothing_is_left_of_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = write_clip(tmp_path / "a.ts", FRAMES, options=OFTEN)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    gc.collect()  # what tests before this one left
     before = os.listdir("/proc/self/fd")
     info = probe(clip)
     frames = read_frames(info, 100)
