@@ -36,7 +36,7 @@ ui: .venv/installed ## Open the page to click in: make ui [VIDEO=clip.mp4] [MODE
 	OMP_NUM_THREADS=1 $(BIN)/sam2-cog ui $(or $(VIDEO),samples/two_birds.mp4) --model $(or $(MODEL),demo)
 
 test: .venv/installed-dev ## Run the tests, two files at a time
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-debian: ## Run the demo and the tests in a fresh Debian, as root: make test-debian [SUITE=trixie]
 	tools/test_debian.sh $(or $(SUITE),trixie)

@@ -164,7 +164,7 @@ def _table(clip: Path, size: str, arguments: argparse.Namespace) -> None:
     columns = (*THREADS, *PROCESSES, "all", *transcodes, "wall", "wall with 40 ms / the larger of both")
     print(f"| {size}, objects | output | {' | '.join(columns)} |\n" + "|---" * (len(columns) + 2) + "|")
     for count in arguments.objects:
-        NullTracker.planes = _planes(SIZES[size], count)
+        NullTracker.planes = ellipses(SIZES[size], count)
         for output_format, mask_type in OUTPUTS:
             if output_format in arguments.formats:
                 cells = _row(clip, count, output_format, mask_type, MOST_MAIN_MS.get((size, output_format, count)))
@@ -211,7 +211,7 @@ def _transcode(clip: Path, encoder: Sequence[str]) -> float:
     return spent.processes["encode"]
 
 
-def _planes(size: tuple[int, int], count: int) -> list[list[Mask]]:
+def ellipses(size: tuple[int, int], count: int) -> list[list[Mask]]:
     """Of each frame of a period, an ellipse for each object: four in a row, each swaying about its place."""
     rows = -(-count // 4)
     radii = (0.12, 0.25) if count == 1 else (0.09, 0.4 / max(rows, 2))

@@ -58,9 +58,6 @@ DOORS = {
 COMMANDS = ("label-studio", "x-anylabeling")
 """The doors whose command is made here; `ui` has a clip to open, and a command of its own."""
 
-COMMANDS = ("label-studio", "x-anylabeling")
-"""The doors whose command is made here; `ui` has a clip to open, and a command of its own."""
-
 
 def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
     """The flags of a door's command."""

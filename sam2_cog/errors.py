@@ -17,6 +17,11 @@ class ReaderGone(Exception):
     """Who reads the results from the standard output wants no more of them."""
 
 
+def first_line(error: Exception) -> str:
+    """What an error of a library says, as the end of a sentence of ours: its first line, at most 200 characters."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
 def quoted(text: str) -> str:
     """A user's text for a message: on one line, control characters escaped, at most about 40 characters of it."""
     shown = repr(shortened(text))

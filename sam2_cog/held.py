@@ -1,11 +1,14 @@
-"""Temporary files and folders, each locked by who uses it: that tells them from what killed processes have left.
+"""Files and folders that are locked by who uses them: that keeps others away from what is one's own alone, and tells
+temporary ones in use from what killed processes have left.
 
 The lock ends with the process however that ends, and works between users, containers and, for files, machines that
 share a disc. Several may hold one thing. Who removes it locks it alone, so nothing is ever taken from the living; only
-what is one's own user's is removed.
+what is one's own user's is removed. On a volume without locks, as some network file systems are, nothing is ever taken
+for left behind.
 """
 
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -14,6 +17,9 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import IO
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "sam2-cog-tmp-"
 _RANDOM = "[a-z0-9_]" * 8  # how tempfile ends its names: nobody calls a folder of results so
@@ -61,6 +67,34 @@ def hold(path: Path) -> int:
         os.close(handle)
         raise
     return handle
+
+
+def lock_alone(file: IO[bytes], path: Path, *, wait: bool = False) -> None:
+    """Lock the open file `path` for this process alone, until it is closed or the process ends.
+
+    Without `wait`, BlockingIOError is raised while another process has it. Where its volume has no locks this goes on
+    and says so, once for each volume: then it is for the user to see that nobody else works there.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        _say_without_locks(os.fstat(file.fileno()).st_dev, path, error)
+
+
+_said_of: set[int] = set()
+
+
+def _say_without_locks(volume: int, path: Path, error: OSError) -> None:
+    if volume not in _said_of:
+        _said_of.add(volume)
+        logger.warning(
+            "%s: there are no file locks on this volume (%s), so see to it that no second run works in this folder "
+            "at the same time",
+            path,
+            error.strerror or error,
+        )
 
 
 @contextmanager

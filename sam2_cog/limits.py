@@ -30,21 +30,26 @@ class Limit:
             raise InvalidRequest(f"{self.variable}: {text[:40]!r} is not a whole number from 1")
         return int(text)
 
-    def excess(self, value: float) -> str:
+    def excess(self, value: float, *, so_far: bool = False) -> str:
         """How a sentence about a larger value ends: `9 objects, but at most 8 are allowed (SAM2_MAX_OBJECTS)`.
 
-        Empty when the value is allowed.
+        Empty when the value is allowed. so_far: nobody counts further, so that the whole number is not known.
         """
         most = self.value
-        return "" if value <= most else f"{value:.0f} {self.unit}, but at most {most} are allowed ({self.variable})"
+        if value <= most:
+            return ""
+        if so_far:
+            return f"more than {most} {self.unit}, the most that are allowed ({self.variable})"
+        return f"{value:.0f} {self.unit}, but at most {most} are allowed ({self.variable})"
 
 
 @dataclass(frozen=True)
 class Switch:
-    """What is off unless its environment variable is 1; `meaning` is what the table of switches says of it."""
+    """What an environment variable turns on or off; `meaning` is what the table of switches says of it."""
 
     variable: str
     meaning: str
+    default: bool = False
 
     @property
     def on(self) -> bool:
@@ -52,7 +57,7 @@ class Switch:
         text = os.environ.get(self.variable, "").strip()
         if text not in ("", "0", "1"):
             raise InvalidRequest(f"{self.variable}: {text[:40]!r} is neither 0 nor 1")
-        return text == "1"
+        return text == "1" if text else self.default
 
 
 OBJECTS = Limit("SAM2_MAX_OBJECTS", 500, "objects", "objects of a request")
@@ -116,7 +121,9 @@ COMPILE = Switch(
 )
 CUDA_GRAPHS = Switch(
     "SAM2_CUDA_GRAPHS",
-    "launches the image encoder and, from the 17th frame on, the tracking step as a CUDA graph each",
+    "0: the image encoder and the tracking step are no longer launched as one CUDA graph each, which saves the host "
+    "the launches of some 600 kernels a frame",
+    default=True,
 )
 NVENC = Switch("SAM2_NVENC", "lets a GPU encode MP4, see [results](outputs.md#for-editors)")
 SWITCHES = (COMPILE, CUDA_GRAPHS, NVENC)

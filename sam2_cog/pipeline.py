@@ -47,8 +47,9 @@ Find = Callable[[Sequence[ObjectPrompts]], Callable[[int], FrameMasks] | None]
 class Result:
     """A finished file, and what it took.
 
-    `seconds` is the whole. decode is the wait for the decoder, network what is left of the whole without the waits for
-    decoder and writer; painting and encoding go on beside the network, and theirs are the seconds of their own thread.
+    `seconds` is the whole but for the loading of the model. decode is the wait for the decoder, network what is left of
+    the whole without the waits for decoder and writer; painting and encoding go on beside the network, and theirs are
+    the seconds of their own thread.
     """
 
     path: Path
@@ -196,11 +197,11 @@ def _segment_images(run: _Run, images: ImageSet) -> Result:
     logger.info(
         "%s: %s; %d objects on %d of %d", found, _numbers(images.names), len(objects), len(asked), len(images.names)
     )
+    known = run.find(objects) if run.find else None
+    probe_seconds = time.perf_counter() - begin
     loaded = run.load()
     output = ImageSetOutput(output_spec(request, largest, objects, loaded.name, path), kind, images, asked)
     clip = WatchedClip(largest, len(asked), run.progress, deadline)
-    probe_seconds = time.perf_counter() - begin
-    known = run.find(objects) if run.find else None
     with closing(clip.watch(images.read(asked))) as frames:
         tracked = (
             _with_masks(frames, known)
@@ -233,13 +234,13 @@ def _write_shots(run: _Run, path: Path, shots: Shots) -> Result:
     objects = objects_of_shots(request, shots)
     names = _numbers([f"{info.path.name} ({info.frame_count} frames)" for info in shots.videos])
     logger.info("%s: %d shots: %s; %d objects", shots.name, len(shots.videos), names, len(objects))
+    known = run.find(objects) if run.find else None
+    probe_seconds = time.perf_counter() - begin
     loaded = run.load()
     spec = output_spec(request, shots.largest, objects, loaded.name, path)
     output = ShotsOutput(spec, shots, partial(output_for, request.output_format), suffix_of(request))
-    known = run.find(objects) if run.find else None
     frames = shots.frame_count if known else frames_to_read(request, shots.frame_count, objects)
     clip = WatchedShots(shots, frames, run.progress, deadline)
-    probe_seconds = time.perf_counter() - begin
     tracked = (
         _with_masks(clip.read(), known)
         if known

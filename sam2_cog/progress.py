@@ -10,6 +10,10 @@ Progress = Callable[[int, int], None]
 """Called after each frame with (frames done, frames to do); frames that are tracked in both directions count twice."""
 
 
+def quiet(done: int, total: int) -> None:
+    """Say nothing, where a line for each clip is enough."""
+
+
 class LogProgress:
     """A log line at most once a second: frame, share, frames per second, seconds left."""
 

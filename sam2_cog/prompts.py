@@ -80,8 +80,8 @@ class FramePrompt:
 class ObjectPrompts:
     """One object: its name, its 0-based index in order of first appearance, its prompts and corrections, each by frame.
 
-    A prompt has a foreground click or a box and is read by all frames. A correction has clicks of either label that
-    mend the mask tracked up to its frame; nothing before it changes. No frame is in both.
+    A prompt has a foreground click, a box or a mask and is read by all frames. A correction has clicks of either label
+    that mend the mask tracked up to its frame; nothing before it changes. No frame is in both.
     """
 
     name: str

@@ -191,8 +191,7 @@ class Request:
                 f"end_frame: {self.end_frame} lies before start_frame {self.start_frame}, "
                 "it must be -1 or no lower than that"
             )
-        if 0 < self.video_fps < SLOWEST_FPS:
-            raise InvalidRequest(f"video_fps: {self.video_fps} is not allowed, it must be 0 or at least {SLOWEST_FPS}")
+        exact_rate("video_fps", self.video_fps)
 
     def _check_mask_type(self) -> None:
         if self.mask_type == "cutout" and self.output_format in OPAQUE:
@@ -208,11 +207,8 @@ class Request:
 
     @property
     def frame_rate(self) -> Fraction | None:
-        """The frame rate that was asked for, or None for the source's own; 29.97 is 30000/1001, and so are its kin."""
-        for whole in NTSC_RATES:
-            if abs(self.video_fps - whole / 1.001) < 0.005:  # as far as two decimals can be off: 23.98
-                return Fraction(whole * 1000, 1001)
-        return Fraction(self.video_fps).limit_denominator(1001) if self.video_fps else None
+        """The frame rate that was asked for, or None for the source's own."""
+        return exact_rate("video_fps", self.video_fps)
 
     @property
     def part(self) -> slice:
@@ -244,6 +240,22 @@ class Request:
     def wants_logits(self) -> bool:
         """Whether the result needs the logits of the masks too (`FrameMasks.soft`)."""
         return self.mask_type in ("cutout", "probability") or self.output_format == "npz"
+
+
+def exact_rate(name: str, value: Any) -> Fraction | None:
+    """A number of frames a second as it is meant: 29.97 is 30000/1001, and so are its kin; 0 is None.
+
+    A fraction is meant as it stands. Raises InvalidRequest for what `video_fps` cannot be, under this `name`.
+    """
+    rate = _number(name, value, option("video_fps"), whole=False)
+    if 0 < rate < SLOWEST_FPS:
+        raise InvalidRequest(f"{name}: {rate} is not allowed, it must be 0 or at least {SLOWEST_FPS}")
+    if isinstance(value, Fraction):
+        return value or None
+    for whole in NTSC_RATES:
+        if abs(rate - whole / 1.001) < 0.005:  # as far as two decimals can be off: 23.98
+            return Fraction(whole * 1000, 1001)
+    return Fraction(rate).limit_denominator(1001) if rate else None
 
 
 def option(name: str) -> Option:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from fractions import Fraction
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -30,7 +31,7 @@ from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.steps import Features
 from sam2_cog.engine.stills import Stills
 from sam2_cog.engine.tracker import Clip, Tracker
-from sam2_cog.errors import InvalidRequest
+from sam2_cog.errors import InvalidRequest, shortened
 from sam2_cog.limits import JOURNAL_BYTES, Deadline
 from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.media.footage import Footage, opened_footage
@@ -42,12 +43,10 @@ from sam2_cog.media.video import Frame, VideoInfo, probe
 from sam2_cog.outputs.destination import check_output, check_picture
 from sam2_cog.pipeline import Result, output_spec, segment_opened, segment_video, write_result
 from sam2_cog.progress import LogProgress, Progress
-from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, parse_prompts, prompt_frames
-from sam2_cog.reading.box_files import read_boxes
+from sam2_cog.prompts import PROPAGATIONS, FramePrompt, ObjectPrompts, prompt_frames
 from sam2_cog.reading.entry import Entry
-from sam2_cog.reading.mask_files import read_masks
-from sam2_cog.request import Request
-from sam2_cog.runs.objects import objects_of
+from sam2_cog.request import Request, checked_path, exact_rate
+from sam2_cog.runs.objects import objects_of, objects_within, read_files
 from sam2_cog.runs.separate_images import objects_of_images
 from sam2_cog.runs.shots import numbered_through, objects_of_shots
 from sam2_cog.runs.watched_clip import WatchedClip
@@ -69,21 +68,21 @@ class Session:
         video: Path | str,
         model: LoadedModel | str | None = None,
         *,
-        frame_rate: Fraction | None = None,
+        frame_rate: Fraction | float | None = None,
         one_size: bool = False,
     ) -> None:
         """video: what `Request.video` may be. model: a loaded one, or a name as in `load_model`.
-        frame_rate: frames a second of a zip or a folder of frames, 24 unless given.
+        frame_rate: frames a second of a zip or a folder of frames, as `Request.video_fps`, 24 unless given.
         one_size: refuse what is no clip of frames of one size, as `probe` does.
 
         Raises:
+            InvalidRequest: `video` is no path, or `frame_rate` no frame rate.
             UnreadableVideo: the video cannot be decoded.
             CheckpointError: the model cannot be loaded.
         """
+        path, rate = checked_path("video", video), exact_rate("frame_rate", frame_rate or 0)
         with ExitStack() as held:
-            self.footage = (
-                Footage(probe(video, frame_rate)) if one_size else held.enter_context(opened_footage(video, frame_rate))
-            )
+            self.footage = Footage(probe(path, rate)) if one_size else held.enter_context(opened_footage(path, rate))
             self._model = model if isinstance(model, LoadedModel) else load_model(model)
             self._held = held.pop_all()
         self.info: VideoInfo = self.footage.info
@@ -125,32 +124,29 @@ class Session:
         click_candidates: str = "0",
     ) -> tuple[ObjectPrompts, ...]:
         """The prompts of a request as objects in this clip; InvalidRequest with the request's own sentence."""
-        if parts := self.footage.parts:
-            request = Request(
-                self.info.path,
-                click_coordinates,
-                click_labels,
-                click_frames,
-                click_object_ids,
-                click_corrections,
-                click_candidates,
-                masks=Path(masks) if masks else None,
-                mask_frames=mask_frames,
-                boxes=Path(boxes) if boxes else None,
-                propagation=propagation,
-            )
-            return objects_of_shots(request, parts) if isinstance(parts, Shots) else objects_of_images(request, parts)
-        return parse_prompts(
+        request = Request(
+            self.info.path,
             click_coordinates,
             click_labels,
             click_frames,
             click_object_ids,
             click_corrections,
             click_candidates,
-            **self._size,
+            masks=Path(masks) if masks else None,
+            mask_frames=mask_frames,
+            boxes=Path(boxes) if boxes else None,
             propagation=propagation,
-            from_files=self.read_files(masks, mask_frames, boxes),
         )
+        return self.objects_of(request)
+
+    def objects_of(self, request: Request) -> tuple[ObjectPrompts, ...]:
+        """What a request asks for in this clip, all of which is looked at; InvalidRequest if it does not fit."""
+        if isinstance(self.footage.parts, Shots):
+            return objects_of_shots(request, self.footage.parts)
+        if self.footage.parts:
+            return objects_of_images(request, self.footage.parts)
+        entries = self.read_files(request.masks, request.mask_frames, request.boxes)
+        return objects_within(request, **self._size, entries=entries)
 
     def read_files(
         self, masks: Path | str | None = None, mask_frames: str = "", boxes: Path | str | None = None
@@ -164,9 +160,8 @@ class Session:
         if asked != known:
             if isinstance(self.footage.parts, Shots):
                 mask_frames = numbered_through("mask_frames", mask_frames, self.footage.parts)
-            from_masks = read_masks(Path(masks), mask_frames, **self._size) if masks else ()
-            from_boxes = read_boxes(Path(boxes), **self._size) if boxes else ()
-            entries = (*from_masks, *from_boxes)
+            paths = (Path(masks) if masks else None, mask_frames, Path(boxes) if boxes else None)
+            entries = read_files(*paths, **self._size)
             self._files = asked, entries
         return entries
 
@@ -346,8 +341,10 @@ class Session:
 
     def _check_frame(self, frame: int) -> None:
         count = self.info.frame_count
-        if not 0 <= frame < count:
-            raise InvalidRequest(f"frame: {frame} is not a frame of this video, which has frames 0 to {count - 1}")
+        if not (isinstance(frame, Integral) and 0 <= frame < count):
+            raise InvalidRequest(
+                f"frame: {shortened(repr(frame))} is not a frame of this video, which has frames 0 to {count - 1}"
+            )
 
 
 def _tracker_of(footage: Footage, model: LoadedModel) -> IncrementalTracker | Stills:

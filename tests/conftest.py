@@ -1,19 +1,25 @@
 """What all tests share: one thread, so that results repeat and nothing waits for cores; the demo model, loaded once."""
 
+import errno
 import os
+import shutil
 import signal
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded, here and in the processes that tests start
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
 
+from sam2_cog import held
 from sam2_cog.engine import tracker
 from sam2_cog.engine.checkpoints import fetch_checkpoint
 from sam2_cog.engine.model import LoadedModel, build_network, load_model, load_weights, place_network
+from tests.clip_table import CASES
 from tests.clips import numbered_frames, write_clip
 
 torch.set_num_threads(1)
@@ -21,6 +27,18 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine
 hypothesis.settings.load_profile("untimed")
 # a shell's job in the background ignores it, and so would all programs that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+LONG = (  # seconds in a few tests each: begun first, so that no process is left alone with one of them at the end
+    *("test_main.py", "page/test_browser.py", "fleet/test_batch.py", "server/test_faults.py", "test_gpu_benchmark.py"),
+    *("media/test_video.py", "test_pipeline.py", "outputs/test_sound.py", "test_benchmarks.py", "test_end_to_end.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take long first, the others as they are: see the Makefile's `--no-loadscope-reorder`."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(here).as_posix() not in LONG)
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +68,25 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six frames of 96x64 at 24 a second, with a second of sound."""
     path = tmp_path_factory.mktemp("clip") / "small.mp4"
     return write_clip(path, numbered_frames(6, 96, 64), audio_seconds=1)
+
+
+@pytest.fixture
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network file system that has none, on which nothing was said of that yet."""
+
+    def none(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(held.fcntl, "flock", none)
+    monkeypatch.setattr(held, "_said_of", set())
+
+
+@pytest.fixture(scope="session")
+def table_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], Path]:
+    """Copies a row of the table of clips into a folder; it is written once for all files of tests."""
+
+    @cache
+    def written(name: str) -> Path:
+        return CASES[name].make(tmp_path_factory.mktemp("row") / CASES[name].file)
+
+    return lambda name, folder: Path(shutil.copy(written(name), folder / CASES[name].file))

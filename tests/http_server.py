@@ -36,7 +36,7 @@ class Address:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+    def ask(self, method: str, path: str, body: bytes | Iterator[bytes] | None = None, **headers: str) -> Answer:
         """One request; underscores in the names of headers are dashes, and `Host` may be any."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:

@@ -185,7 +185,7 @@ def our_logits(model: LoadedModel, scenario: Scenario) -> tuple[dict[int, np.nda
 
 
 def compare(model: LoadedModel, predictor: SAM2VideoPredictor, scenario: Scenario) -> Difference:
-    """Run one job through both."""
+    """Run one job through both, on whatever devices they are."""
     masks, ours = our_logits(model, scenario)
     official = official_logits(predictor, scenario.clip.images, scenario.objects, scenario.propagation)
     assert set(official) == set(ours), "both reach the same frames"
@@ -193,7 +193,7 @@ def compare(model: LoadedModel, predictor: SAM2VideoPredictor, scenario: Scenari
     theirs = {index: (found > 0).cpu().numpy() for index, found in official.items()}
     pixels = sum(int((masks[index] != theirs[index]).sum()) for index in official)
     pixels += sum(int(masks[index].sum()) for index in masks if index not in official)
-    largest = max(float((ours[index] - official[index]).abs().max()) for index in official)
+    largest = max(float((ours[index].cpu() - official[index].cpu()).abs().max()) for index in official)
     both, either = (
         sum(how(masks[index], theirs[index]).sum((1, 2)) for index in theirs) for how in (np.logical_and, np.logical_or)
     )

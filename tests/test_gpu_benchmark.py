@@ -29,10 +29,10 @@ def test_every_part_runs(tmp_path: Path) -> None:
         assert failure not in report
     for title in {part.title for part in parts("cpu", quick=True)}:
         assert f"\n## {title}\n" in report
-    assert "| float32 with the official predictor | 1 jobs, 36864 pixels | equal: 0 pixels, " in report
+    assert "| float32 with the official predictor | 1 jobs (1 equal to the last bit), 36864 pixels | equal: " in report
     assert "| resize 64x36 with Pillow | 12288 values | equal |" in report
     assert report.count("| demo | 96x64 |") == 4
-    assert "| on: MP4 to highlighted MP4 |" in report and "| demo, the product |" in report
+    assert "| on: MP4 to highlighted MP4 | 1 |" in report and "| demo, the product |" in report
 
 
 def test_without_time_nothing_is_begun(tmp_path: Path) -> None:

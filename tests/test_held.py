@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sam2_cog import held
-from sam2_cog.held import PREFIX, HeldFolder, hold, left_behind, remove_dead_folders
+from sam2_cog.held import PREFIX, HeldFolder, hold, left_behind, lock_alone, remove_dead_folders
 
 ROOT = Path(__file__).parent.parent
 MAKE = "folder = HeldFolder(Path(sys.argv[1])).path; (folder / 'file').touch(); print(folder, flush=True)"
@@ -111,12 +110,33 @@ def test_while_somebody_removes_it_nobody_can_hold_it(tmp_path: Path, kind: str)
     os.close(hold(path))
 
 
-def test_where_there_are_no_locks_nothing_is_taken_for_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(handle: int, how: int) -> None:
-        raise OSError("no locks available")
-
-    monkeypatch.setattr(held.fcntl, "flock", none)
+@pytest.mark.usefixtures("without_locks")
+def test_where_there_are_no_locks_nothing_is_taken_for_dead(tmp_path: Path) -> None:
     folder = HeldFolder(tmp_path)
     remove_dead_folders(tmp_path)
     assert folder.path.is_dir()
     folder.close()
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_where_there_are_no_locks_work_goes_on_and_that_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("one", "two"):
+        with (tmp_path / name).open("wb") as file:
+            lock_alone(file, tmp_path / name)
+            lock_alone(file, tmp_path / name, wait=True)
+    assert caplog.messages == [
+        f"{tmp_path}/one: there are no file locks on this volume (No locks available), so see to it that no second run "
+        "works in this folder at the same time"
+    ]
+
+
+def test_what_is_locked_alone_is_refused_to_others_until_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as one, path.open("wb") as other:
+        lock_alone(one, path)
+        with pytest.raises(BlockingIOError):
+            lock_alone(other, path)
+        one.close()
+        lock_alone(other, path)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONG
+
 PACKAGE = Path(__file__).parent.parent / "sam2_cog"
 CELLAR = {"errors", "held", "limits", "masks", "progress", "prompts", "request"}
 ROOMS = {"media", "engine", "painting", "outputs"}
@@ -20,7 +22,7 @@ ALLOWED = {
     "prompts": {"errors", "limits", "masks", "reading"},
     "request": {"errors", "limits", "prompts", "reading"},
     "media": {"errors", "held", "limits"},
-    "engine": {"errors", "limits", "masks", "prompts", "media"},
+    "engine": {"errors", "held", "limits", "masks", "prompts", "media"},
     "painting": {"errors", "limits", "masks", "request"},
     "outputs": CELLAR | {"overlap", "media", "painting"},
     "overlap": set(),
@@ -79,3 +81,7 @@ def test_every_temporary_folder_is_held() -> None:
                 inside = any(word.arg == "dir" for word in node.keywords)
                 assert called not in ("TemporaryDirectory", "NamedTemporaryFile", "mkstemp"), path
                 assert called != "mkdtemp" or inside, path
+
+
+def test_the_tests_that_are_begun_first_are_there() -> None:
+    assert [name for name in LONG if not (Path(__file__).parent / name).is_file()] == []

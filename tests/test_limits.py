@@ -24,6 +24,8 @@ def test_a_variable_takes_the_place_of_the_default(monkeypatch: pytest.MonkeyPat
     assert limits.OBJECTS.excess(501) == "501 objects, but at most 500 are allowed (SAM2_MAX_OBJECTS)"
     monkeypatch.setenv("SAM2_MAX_OBJECTS", " 7 ")
     assert limits.OBJECTS.excess(7) == "" and limits.OBJECTS.excess(8).startswith("8 objects, but at most 7 ")
+    told = "more than 7 objects, the most that are allowed (SAM2_MAX_OBJECTS)"
+    assert (limits.OBJECTS.excess(7, so_far=True), limits.OBJECTS.excess(8, so_far=True)) == ("", told)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "1e3", "many", "\u0663", "9" * 5000])

@@ -23,6 +23,7 @@ from sam2_cog.errors import CheckpointError
 from sam2_cog.media.video import probe
 from sam2_cog.request import Request, option
 from tests.clips import frame_zip, numbered_frames, write_clip
+from tests.program import program
 
 CLICK = ("--click-coordinates", "[30,40]")
 
@@ -302,74 +303,58 @@ def test_what_a_user_should_know_follows_the_result(tmp_path: Path, capsys: pyte
     assert "video: frames.zip holds 1 other file, which was ignored (notes.txt)" in others
 
 
-# Signals, to a real process
+# Signals, to a process of its own
 
 
-def started(folder: Path, clip: Path) -> "subprocess.Popen[str]":
-    """The program at work on a clip, with its temporary files and its result in `folder`."""
-    command = [sys.executable, "-m", "sam2_cog", "segment", str(clip), *CLICK, "--model", "demo"]
-    return subprocess.Popen(
-        [*command, "--output", str(folder / "out.mp4")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"TMPDIR": str(folder)},
-    )
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eighty frames: seconds of work."""
+    return write_clip(tmp_path_factory.mktemp("long") / "long.mp4", numbered_frames(80, 96, 64))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_in_the_middle_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
-    clip = write_clip(tmp_path / "long.mp4", numbered_frames(400, 96, 64))
-    folder = tmp_path / "results"
-    folder.mkdir()
-    with started(folder, clip) as process:
-        while not any(folder.iterdir()):  # the unfinished result is there: the work has begun
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(number)
-        out, errors = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
-    assert errors.splitlines()[-1] == "sam2-cog: interrupted, no result was written"
-    assert "Traceback" not in errors
-    assert list(folder.iterdir()) == []
+def test_a_signal_in_the_middle_leaves_nothing_behind(long_clip: Path, tmp_path: Path, number: signal.Signals) -> None:
+    command = ("segment", long_clip, *CLICK, "--model", "demo", "--output", "out.mp4")
+    with program(*command, folder=tmp_path, TMPDIR=str(tmp_path)) as it:
+        it.until(lambda: any(tmp_path.iterdir()))  # the unfinished result is there: the work has begun
+        it.send_signal(number)
+        assert (it.wait(), it.output) == (130, "")
+        assert it.errors.splitlines()[-1] == "sam2-cog: interrupted, no result was written"
+        assert "Traceback" not in it.errors
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("output", "flags"),
     [
         ("out.mp4", ("--click-frames", "0")),
-        ("out.zip", ("--click-frames", "200", "--mask-type", "cutout", "--output-format", "webp")),
+        ("out.zip", ("--click-frames", "50", "--mask-type", "cutout", "--output-format", "webp")),
     ],
 )
 def test_killed_at_any_moment_the_same_command_goes_on_to_the_same_bytes(
-    tmp_path: Path, demo_model: LoadedModel, output: str, flags: tuple[str, ...]
+    long_clip: Path, tmp_path: Path, demo_model: LoadedModel, output: str, flags: tuple[str, ...]
 ) -> None:
     """SIGKILL, then SIGTERM, then the end; in the backward pass and in the forward one."""
-    clip = write_clip(tmp_path / "long.mp4", numbered_frames(300, 96, 64))
     inputs = {flags[place].removeprefix("--").replace("-", "_"): flags[place + 1] for place in range(0, len(flags), 2)}
-    pipeline.segment_video(Request(clip, CLICK[1], **inputs), demo_model, tmp_path / f"whole_{output}")  # type: ignore[arg-type]
+    pipeline.segment_video(Request(long_clip, CLICK[1], **inputs), demo_model, tmp_path / f"whole_{output}")  # type: ignore[arg-type]
     folder = tmp_path / "results"
     folder.mkdir()
     state = folder / f".{output}.checkpoint" / "state"
-    command = [sys.executable, "-m", "sam2_cog", "segment", str(clip), *CLICK, *flags, "--model", "demo"]
-    command += ["--checkpoint", "0.1", "--output", str(folder / output)]
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    before = b""
+    command = ("segment", long_clip, *CLICK, *flags, "--model", "demo", "--checkpoint", "0.1", "--output", output)
+    before, errors = b"", ""
     for number in (signal.SIGKILL, signal.SIGTERM):
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-            while not state.exists() or state.read_bytes() == before:  # it has come a little further
-                assert process.poll() is None
-                time.sleep(0.01)
-            time.sleep(random.uniform(0, 0.5))
-            process.send_signal(number)
-            _, errors = process.communicate(timeout=60)
-        assert process.returncode == (130 if number == signal.SIGTERM else -number), "it was still at work"
+        with program(*command, folder=folder, TMPDIR=str(tmp_path)) as it:
+            it.until(lambda before=before: state.exists() and state.read_bytes() != before)  # type: ignore[misc]
+            time.sleep(random.uniform(0, 0.2))  # it has come a little further
+            it.send_signal(number)
+            assert it.wait() == (130 if number == signal.SIGTERM else -number), "it was still at work"
+            errors = it.errors
         before = state.read_bytes()
     assert re.search(r"the same command goes on after \d+ tracked frames\nsam2-cog: interrupted", errors)
     for part in folder.glob("*.part"):
         os.utime(part, (0, 0))
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0 and "goes on from its checkpoint, with " in done.stderr
+    with program(*command, folder=folder, TMPDIR=str(tmp_path)) as it:
+        assert it.wait() == 0 and "goes on from its checkpoint, with " in it.errors
     assert (folder / output).read_bytes() == (tmp_path / f"whole_{output}").read_bytes()
     assert list(folder.iterdir()) == [folder / output]
 
@@ -393,7 +378,9 @@ def test_seconds_of_a_checkpoint_that_cannot_be(
 
 @pytest.mark.parametrize("library", ["numpy", "libtorch_cpu"])
 def test_an_interrupt_while_the_program_starts_is_one_sentence(tmp_path: Path, small_clip: Path, library: str) -> None:
-    with started(tmp_path, small_clip) as process:
+    command = [sys.executable, "-m", "sam2_cog", "segment", str(small_clip), *CLICK, "--model", "demo"]
+    command += ["--output", str(tmp_path / "out.mp4")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while library not in Path(f"/proc/{process.pid}/maps").read_text():  # it is being imported
             assert process.poll() is None
             time.sleep(0.01)

@@ -428,7 +428,7 @@ def check_any_outcome(strings: Iterable[str], propagation: str) -> None:
     assert parse(*astuple(format_prompts(objects)), propagation=propagation) == objects
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(REQUESTS, PROPAGATION)
 @example((FIVE, "1,1,0,1,1", "0,0,10,20,20", "dog,dog,background,cat,cat", "0", "0"), "both")
 @example(("[1,1],[2,2],[3,3],[4,4]", "1,1,0,1", "0,5,5,7", "a,a,a,a", "0,1,0,1", "3,0"), "both")

@@ -1,6 +1,7 @@
 """One open clip: what people do with it, from a file to a file."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,6 @@ import pytest
 from PIL import Image
 
 import sam2_cog
-from sam2_cog import session as session_module
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.tracker import Tracker
 from sam2_cog.errors import CheckpointError, InvalidRequest, UnreadableVideo
@@ -29,6 +30,7 @@ from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from sam2_cog.reading.box_files import read_boxes
 from sam2_cog.reading.entry import Entry
 from sam2_cog.request import Request
+from sam2_cog.runs import objects as runs_objects
 from sam2_cog.session import FEATURES_KEPT, Session
 from tests.clips import children, encode_image, frame_number, frame_zip, numbered_frames, write_clip, write_zip
 
@@ -180,6 +182,36 @@ def test_a_zip_of_frames_is_written_at_the_rate_that_is_asked_for(small_model: L
     assert (tmp_path / "result.mp4").read_bytes() == (tmp_path / "fresh.mp4").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("rate", "meant"), [(None, 24), (0, 24), (12, 12), (29.97, Fraction(30000, 1001)), (Fraction(1, 3), Fraction(1, 3))]
+)
+def test_frames_have_the_rate_that_is_asked_for(
+    small_model: LoadedModel, tmp_path: Path, rate: Any, meant: Fraction | int
+) -> None:
+    with Session(frame_zip(tmp_path / "frames.zip", numbered_frames(3)), small_model, frame_rate=rate) as session:
+        assert session.info.frame_rate == meant and session.info.duration_seconds == pytest.approx(3 / meant)
+
+
+@pytest.mark.parametrize("rate", [-1, Fraction(-1), 240.5, 0.001, float("nan"), "x", True])
+def test_a_frame_rate_is_refused_in_the_words_of_the_request(
+    small_model: LoadedModel, tmp_path: Path, rate: Any
+) -> None:
+    path = frame_zip(tmp_path / "frames.zip", numbered_frames(1))
+    with pytest.raises(InvalidRequest) as expected:
+        Request(path, "[1,1]", video_fps=rate)
+    with pytest.raises(InvalidRequest) as refusal:
+        Session(path, small_model, frame_rate=rate)
+    assert str(refusal.value) == str(expected.value).replace("video_fps", "frame_rate")
+
+
+@pytest.mark.parametrize("video", [None, 5, b"clip.mp4", "", "a\0b"])
+def test_what_is_no_path_is_refused_in_the_words_of_the_request(small_model: LoadedModel, video: Any) -> None:
+    with pytest.raises(InvalidRequest) as expected:
+        Request(video, "[1,1]")
+    with pytest.raises(InvalidRequest, match=f"^{re.escape(str(expected.value))}$"):
+        Session(video, small_model)
+
+
 def test_pictures_are_the_frames_of_the_clip(session: Session) -> None:
     for index in (0, 1, 5, 2):
         (frame,) = read_frames(session.info, index, index + 1)
@@ -208,6 +240,8 @@ def test_a_preview_of_no_object_is_empty(session: Session) -> None:
     ("call", "sentence"),
     [
         (lambda s: s.picture(6), "frame: 6 is not a frame of this video, which has frames 0 to 5"),
+        (lambda s: s.masks(1.5), "frame: 1.5 is not a frame of this video, which has frames 0 to 5"),
+        (lambda s: s.picture("1"), "frame: '1' is not a frame of this video, which has frames 0 to 5"),
         (lambda s: s.masks(-1), "frame: -1 is not a frame of this video, which has frames 0 to 5"),
         (lambda s: s.preview(s.parse(**CLICKS), 99), "frame: 99 is not a frame of this video, which has frames 0 to 5"),
         (lambda s: s.warm(6), "frame: 6 is not a frame of this video, which has frames 0 to 5"),
@@ -266,6 +300,19 @@ def wrongly_masked() -> ObjectPrompts:
     return ObjectPrompts("thing", 0, (FramePrompt(0, (), (), None, mask),), ())
 
 
+def test_a_request_asks_for_the_same_as_its_strings(session: Session) -> None:
+    inputs: dict[str, Any] = {**CORRECTED, "start_frame": 1, "mask_type": "binary"}
+    request = Request(session.info.path, **inputs)
+    assert session.objects_of(request) == session.parse(**CORRECTED)
+    refused: list[dict[str, Any]] = [{"click_coordinates": ""}, {"click_coordinates": "[1,1]", "propagation": "back"}]
+    for strings in refused:
+        with pytest.raises(InvalidRequest) as of_request:
+            Request(session.info.path, **strings)
+        with pytest.raises(InvalidRequest) as of_session:
+            session.parse(**strings)
+        assert str(of_session.value) == str(of_request.value)
+
+
 def test_a_file_is_read_once_until_it_is_another(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,7 +324,7 @@ def test_a_file_is_read_once_until_it_is_another(
         return read_boxes(path, **size)
 
     read: list[Path] = []
-    monkeypatch.setattr(session_module, "read_boxes", counted)
+    monkeypatch.setattr(runs_objects, "read_boxes", counted)
     boxes = tmp_path / "b.csv"
     write("dog")
     assert [one.name for _ in range(3) for one in session.parse("", boxes=boxes)] == ["dog"] * 3

@@ -82,7 +82,7 @@ def _run(part: Part, seconds_left: float) -> Iterator[str]:
         yield f"not reached: {part.name}"
         return
     command = [sys.executable, "-m", *part.command, "--seconds", f"{seconds:.0f}"]
-    environment = {**os.environ, **dict.fromkeys(part.switches, "1")}
+    environment = {**os.environ, **dict(switch.split("=") for switch in part.switches)}
     with (
         TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process,

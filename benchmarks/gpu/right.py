@@ -1,6 +1,7 @@
 """Are the masks right on this device? Against the official predictor, and each operation of ours against its model."""
 
 import argparse
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,15 +14,21 @@ from torch import Tensor
 from sam2_cog.engine import logits, pillow_bicubic
 from sam2_cog.engine.checkpoints import fetch_checkpoint
 from sam2_cog.engine.model import LoadedModel, build_network, load_weights, place_network
-from sam2_cog.limits import SWITCHES
+from sam2_cog.limits import COMPILE, CUDA_GRAPHS
 from tests.official import official_predictor
 from tests.scenarios import Difference, compare, random_scenario, worst
 
 JOBS = 200
 """As many as `benchmarks.equality` has; as many of them as fit the time."""
 
-LEAST_IOU = {torch.float32: 0.999, torch.bfloat16: 0.99}
-"""Of every object in every job; a GPU sums in another order for a batch than for one object."""
+QUICKER = (COMPILE.variable, CUDA_GRAPHS.variable)
+
+FRAMES = (5, 20)
+"""Of a job: each also runs on the CPU."""
+
+MANY_TIMES = 2
+"""A GPU sums in another order for several objects than for one, and a later frame multiplies what differs. So much more
+than the official predictor differs from itself on the CPU in float32 counts as wrong."""
 
 
 def main() -> None:
@@ -35,6 +42,7 @@ def main() -> None:
     end = time.monotonic() + arguments.seconds
     warnings.simplefilter("ignore")
     torch.backends.cudnn.allow_tf32 = False  # the comparison is of float32
+    torch.set_num_threads(1)  # many threads are slower for so small a network
     device = torch.device(arguments.device)
     if arguments.what == "operations":
         for row in _operations(device, quick=arguments.quick):
@@ -44,21 +52,29 @@ def main() -> None:
 
 
 def _jobs(device: torch.device, dtype: torch.dtype, most: int, end: float) -> str:
-    """The random jobs of the tests through both, as many as there is time for."""
-    model = _demo(device, dtype)
+    """The random jobs of the tests through both, as many as there is time for.
+
+    Ours on the CPU stands for the official predictor there, which it equals bit for bit (`benchmarks.equality`).
+    """
+    model, on_the_cpu = _demo(device, dtype), _demo(torch.device("cpu"), torch.float32)
     predictor = official_predictor("demo", model.network)
-    found: list[Difference] = []
+    found: list[tuple[Difference, Difference]] = []
     while len(found) < most and (not found or time.monotonic() < end):
-        scenario = random_scenario(len(found), frames=(5, 6) if most == 1 else (5, 60))
+        scenario = random_scenario(len(found), frames=(5, 6) if most == 1 else FRAMES)
         with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16):
-            found.append(compare(model, predictor, scenario))
-    all_of_them = worst(found)
-    within = all_of_them.iou >= LEAST_IOU[dtype]
-    mark = "equal" if all_of_them.pixels == 0 else "within bounds" if within else "DIFFERS"
-    difference = f"{all_of_them.pixels} pixels, logits by up to {all_of_them.logits:.3g}, IoU {all_of_them.iou:.4f}"
-    compared = f"{len(found)} jobs, {all_of_them.compared} pixels"
-    switches = "".join(f", {switch.variable}" for switch in SWITCHES if switch.on)
-    return f"| {str(dtype)[6:]}{switches} with the official predictor | {compared} | {mark}: {difference} |"
+            found.append((compare(model, predictor, scenario), compare(on_the_cpu, predictor, scenario)))
+    ours, own = (worst(differences) for differences in zip(*found, strict=True))
+    near = ours.pixels <= MANY_TIMES * own.pixels + len(found)
+    mark = "equal" if ours.pixels == 0 else "near" if near else "DIFFERS"
+    bits = sum(difference.logits == 0 for difference, _ in found)
+    compared = f"{len(found)} jobs ({bits} equal to the last bit), {ours.compared} pixels"
+    switches = "".join(f", {name}={os.environ[name]}" for name in QUICKER if name in os.environ)
+    told = f"{mark}: {_told(ours)}; it from itself on the CPU in float32: {_told(own)}"
+    return f"| {str(dtype)[6:]}{switches} with the official predictor | {compared} | {told} |"
+
+
+def _told(difference: Difference) -> str:
+    return f"{difference.pixels} pixels, logits by up to {difference.logits:.3g}, IoU at least {difference.iou:.4f}"
 
 
 def _demo(device: torch.device, dtype: torch.dtype) -> LoadedModel:

@@ -1,6 +1,5 @@
 """Checkpoints: which file each model needs, where it comes from, and whether it is the published one."""
 
-import fcntl
 import hashlib
 import http.client
 import logging
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sam2_cog.errors import CheckpointError
+from sam2_cog.held import lock_alone
 
 logger = logging.getLogger(__name__)
 
@@ -219,10 +219,10 @@ def _only_writer(part: Path, name: str) -> Iterator[BinaryIO]:
 
 def _lock(file: BinaryIO, name: str) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_alone(file, Path(file.name))
     except BlockingIOError:
         logger.info("%s: another process fetches this checkpoint, waiting for it", name)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock_alone(file, Path(file.name), wait=True)
 
 
 def _is_file_at(file: BinaryIO, path: Path) -> bool:

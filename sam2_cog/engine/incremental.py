@@ -12,7 +12,7 @@ from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.object_memory import ObjectMemory, RunState
 from sam2_cog.engine.passes import Passes
 from sam2_cog.engine.steps import Features
-from sam2_cog.engine.tracker import RESIZING_THREADS, Clip, Run, frame_size, new_memory
+from sam2_cog.engine.tracker import RESIZED_AHEAD, Clip, Run, frame_size, new_memory
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.masks import FrameMasks, joined, no_masks
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
@@ -85,7 +85,7 @@ class IncrementalTracker:
         The frames before the start come first, from the last to the first, then the others in order. Objects run
         together as far as they are stale: one joins the others at the step from which it is.
         """
-        with ThreadPoolExecutor(RESIZING_THREADS) as resizers:
+        with ThreadPoolExecutor(RESIZED_AHEAD) as resizers:
             while stretch := self._next_stretch(tracks):
                 yield from self._run(tracks, *stretch, resizers)
 
@@ -172,7 +172,7 @@ class IncrementalTracker:
         with self._using() as journal:
             nearest = journal.resumable(step)
             state = RunState(nearest, (journal.memory(recording, nearest),))
-        with ThreadPoolExecutor(RESIZING_THREADS) as resizers:
+        with ThreadPoolExecutor(RESIZED_AHEAD) as resizers:
             run = Run(self._model, self._clip, [one], recording.passes, resizers, state)
             with closing(run.rest()) as found:
                 for _ in islice(found, step - nearest):

@@ -20,7 +20,6 @@ from torch.overrides import TorchFunctionMode
 
 from sam2_cog.engine.checkpoints import chosen_model, fetch_checkpoint, find_checkpoint
 from sam2_cog.engine.host_memory import keep_freed_memory
-from sam2_cog.engine.quick import quicken_encoder
 from sam2_cog.engine.steps import Features, Steps
 from sam2_cog.errors import CheckpointError
 
@@ -88,7 +87,7 @@ class LoadedModel:
         """The features of a frame, (H, W, 3) uint8 RGB."""
         prepared = self.steps.prepare(image)
         with self.autocast():
-            return self.steps.encode_frames([prepared])[0]
+            return self.steps.encode(prepared)
 
 
 def load_model(
@@ -135,8 +134,9 @@ def place_network(
     trunk._get_pos_embed = cache(partial(type(trunk)._get_pos_embed, trunk))
     if dtype == torch.bfloat16:
         cast_products(network)
-    quicken_encoder(network.image_encoder, target)
-    return LoadedModel(name, network, target, dtype)
+    model = LoadedModel(name, network, target, dtype)
+    _ = model.steps  # made now, so that a wrong switch is refused here
+    return model
 
 
 def _device(device: str | torch.device | None) -> torch.device:

@@ -17,6 +17,9 @@ _PRECISION_BITS = 22  # 32 - 8 - 2: a sum of products fits 32 bits
 _A = -0.5  # of the bicubic kernel
 _SUPPORT = 2.0
 
+_VALUES_AT_ONCE = 1 << 26
+"""Bound on the int32 products that exist at once (256 MiB); a frame of 1080p has 30 million for one axis."""
+
 
 def resize(images: Tensor, size: int) -> Tensor:
     """(B, H, W, 3) uint8 -> (B, size, size, 3) uint8, as `PIL.Image.resize((size, size))` makes it of each image."""
@@ -29,11 +32,12 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 def _filtered(images: Tensor, axis: int, pixels: Tensor, weights: Tensor) -> Tensor:
     """Filter along one axis; pixels (taps, size) int64 are what each output is a sum of, weights (taps, size) int32."""
-    shape = [1, 1, 1, 1]
-    shape[axis] = -1
+    # few large operations, as a GPU does them sooner than it is told many
+    at_once = max(1, _VALUES_AT_ONCE // (images.numel() // images.shape[axis] * pixels.shape[1]))
     total = torch.full((), 1 << (_PRECISION_BITS - 1), dtype=torch.int32, device=images.device)
-    for tap, weight in zip(pixels, weights, strict=True):
-        total = total + images.index_select(axis, tap).to(torch.int32) * weight.view(shape)
+    for taps, weight in zip(pixels.split(at_once), weights.split(at_once), strict=True):
+        taken = images.index_select(axis, taps.flatten()).unflatten(axis, weight.shape)
+        total = total + (taken * weight.view(*weight.shape, *[1] * (3 - axis))).sum(axis, dtype=torch.int32)
     return (total >> _PRECISION_BITS).clamp(0, 255).to(torch.uint8)
 
 

@@ -1,11 +1,13 @@
-"""Parts of the network compiled or captured, where an operator asked for it; as they are wherever that fails.
+"""Parts of the network as CUDA graphs or compiled; as they are wherever that fails.
 
-Off unless asked for: both change the last bits of the masks and take their time before they gain any, and CUDA graphs
-were not measured yet (`python -m benchmarks.gpu` does).
+Graphs are on where there is CUDA: they run the very same kernels, and `large` was host-bound without them on an H100.
+Compiling is off unless asked for: it changes the last bits of the masks and takes its time before it gains any
+(benchmarks/README.md has both).
 """
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,28 +23,13 @@ Function = Callable[..., Sequence[Tensor]]
 MOST_GRAPHS = 8
 """Graphs of one function, which keep their inputs and results on the device; further shapes run as they are."""
 
+IDLE_CALLS = 1000
+"""A graph that was not used for as many calls of its function makes room for another shape."""
+
 AS_IT_IS = "runs as it is"
 """What the log says, with the reason, of a function that could not be made quicker."""
 
 _WARM_UPS = 3  # PyTorch's own number: what is chosen or made at the first calls must not be captured
-
-
-def quicken_encoder(encoder: Any, device: torch.device) -> None:
-    """Make a `sam2.modeling.backbones.image_encoder.ImageEncoder` quicker in the ways that are switched on.
-
-    Raises InvalidRequest for a switch that is neither on nor off.
-    """
-    if CUDA_GRAPHS.on and device.type != "cuda":
-        logger.warning("%s: there is no CUDA device here, so nothing is captured", CUDA_GRAPHS.variable)
-    plain = encoder.forward
-
-    def levels(pixels: Tensor) -> Sequence[Tensor]:
-        found: Sequence[Tensor] = plain(pixels)["backbone_fpn"]
-        return found
-
-    quick = captured("image encoder", compiled("image encoder", levels, dynamic=False), device)
-    if quick is not levels:
-        encoder.forward = _in_powers_of_two(quick)
 
 
 def compiled(name: str, function: Function, *, dynamic: bool | None = None) -> Function:
@@ -53,21 +40,10 @@ def compiled(name: str, function: Function, *, dynamic: bool | None = None) -> F
 
 
 def captured(name: str, function: Function, device: torch.device) -> Function:
-    """The function as a CUDA graph for each shape of what it is given, if that is switched on and there is CUDA."""
+    """The function as a CUDA graph for each shape of what it is given; unless that is off, or there is no CUDA."""
     if not CUDA_GRAPHS.on or device.type != "cuda":
         return function
     return _Quick(f"the {name} cannot be captured", function, _Captured(function))
-
-
-def _in_powers_of_two(levels: Function) -> Callable[[Tensor], dict[str, list[Tensor]]]:
-    """The encoder's forward pass; every number of frames would be compiled for itself, so it gets 1, 2 or 4."""
-
-    def forward(pixels: Tensor) -> dict[str, list[Tensor]]:
-        missing = (1 << (len(pixels) - 1).bit_length()) - len(pixels)
-        whole = torch.cat((pixels, pixels[-1:].expand(missing, -1, -1, -1))) if missing else pixels
-        return {"backbone_fpn": [level[: len(pixels)] for level in levels(whole)]}
-
-    return forward
 
 
 class _Quick:
@@ -92,28 +68,51 @@ class _Quick:
         return self._plain(*given)
 
 
+@dataclass
+class _Graph:
+    """A captured call: what it reads from, what it writes to, and the number of the last call that used it."""
+
+    graph: Any
+    inputs: Sequence[Tensor]
+    results: Sequence[Tensor]
+    last_call: int
+
+
 class _Captured:
     """A function as a CUDA graph for each shape: one launch instead of hundreds."""
 
     def __init__(self, function: Function) -> None:
         self._function = function
-        self._graphs: dict[tuple[torch.Size, ...], tuple[Any, Sequence[Tensor], Sequence[Tensor]]] = {}
+        self._graphs: dict[tuple[torch.Size, ...], _Graph] = {}
+        self._calls = 0
         # one memory for all graphs, as each one's results are copied before another writes there
         self._pool: Any = None
 
     def __call__(self, *given: Tensor) -> Sequence[Tensor]:
+        self._calls += 1
         shapes = tuple(tensor.shape for tensor in given)
         if shapes not in self._graphs:
-            if len(self._graphs) == MOST_GRAPHS:
+            if not self._has_room():
                 return self._function(*given)
             self._graphs[shapes] = self._capture([tensor.clone() for tensor in given])
-        graph, inputs, results = self._graphs[shapes]
-        for fixed, tensor in zip(inputs, given, strict=True):
+        used = self._graphs[shapes]
+        used.last_call = self._calls
+        for fixed, tensor in zip(used.inputs, given, strict=True):
             fixed.copy_(tensor)
-        graph.replay()
-        return [result.clone() for result in results]
+        used.graph.replay()
+        return [result.clone() for result in used.results]
 
-    def _capture(self, inputs: Sequence[Tensor]) -> tuple[Any, Sequence[Tensor], Sequence[Tensor]]:
+    def _has_room(self) -> bool:
+        """Whether one more graph may be made; one that was not used for long is dropped for it."""
+        if len(self._graphs) < MOST_GRAPHS:
+            return True
+        oldest = min(self._graphs, key=lambda shapes: self._graphs[shapes].last_call)
+        if self._calls - self._graphs[oldest].last_call < IDLE_CALLS:
+            return False
+        del self._graphs[oldest]
+        return True
+
+    def _capture(self, inputs: Sequence[Tensor]) -> _Graph:
         beside = torch.cuda.Stream()
         beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(beside):
@@ -125,4 +124,4 @@ class _Captured:
         # of this thread alone: others upload and resize frames meanwhile
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             results = self._function(*inputs)
-        return graph, inputs, results
+        return _Graph(graph, inputs, results, self._calls)

@@ -5,7 +5,6 @@ another name that it then gives up, so that a process that dies meanwhile leaves
 bytes of `masks` belong to it, and their check sum; what was appended later is cut off by who goes on.
 """
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -25,6 +24,7 @@ import torch
 from sam2_cog.engine.mask_store import pack, unpack
 from sam2_cog.engine.object_memory import Conditioning, ObjectMemory, RunState
 from sam2_cog.errors import InvalidRequest
+from sam2_cog.held import lock_alone
 from sam2_cog.masks import FrameMasks
 
 logger = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ def _lock(folder: Path, name: str) -> BinaryIO:
         folder.mkdir(exist_ok=True)
         try:
             file = os.fdopen(os.open(folder / MASKS, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_alone(file, folder / MASKS)
             if os.path.samestat(os.fstat(file.fileno()), (folder / MASKS).stat()):
                 return file
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The steps of SAM 2.1, batched over objects: encode frames, fuse memory, segment, encode memory; no state.
+"""The steps of SAM 2.1, batched over objects: encode a frame, fuse memory, segment, encode memory; no state.
 
 Each function is the forward pass of the official code (`sam2/modeling/sam2_base.py`) on the network's own parts, in the
 order of the official operations, so that masks stay equal; what is the same for all objects is computed once.
@@ -88,6 +88,8 @@ class Steps:
         self.grid = self.image_size // 16
         self.device = network.no_mem_embed.device
         self._numbers = torch.arange(256, device=self.device)
+        levels = compiled("image encoder", self._levels, dynamic=False)
+        self._quick_levels = captured("image encoder", levels, self.device)
         self._warm_up_step = _with_holes_filled(self._step)
         quick = _with_holes_filled(compiled("tracking step", self._step))
         self._steady_step = captured("tracking step", quick, self.device)
@@ -100,14 +102,16 @@ class Steps:
         frame = torch.from_numpy(image).pin_memory().to(self.device, non_blocking=True)
         return pillow_bicubic.resize(frame[None], self.image_size)[0]
 
-    def encode_frames(self, images: Sequence[Tensor]) -> list[Features]:
-        """Prepared images of several frames -> their features; the frames run as one batch."""
-        pixels = torch.stack(tuple(images)).permute(0, 3, 1, 2).float().contiguous() / 255
-        levels = self.network.forward_image((pixels - self._mean) / self._std)["backbone_fpn"]
-        fine_0, fine_1, top = (level.split(1) for level in levels)
+    def encode(self, image: Tensor) -> Features:
+        """A prepared image -> its features. One at a time: what else is in a batch decides how a GPU rounds."""
+        fine_0, fine_1, top = self._quick_levels(image)
         # through tokens and back, as the official code goes: the layout in memory decides how convolutions round
-        tops = [self._as_map(_tokens(level)) for level in top]
-        return [Features(*pair) for pair in zip(tops, zip(fine_0, fine_1, strict=True), strict=True)]
+        return Features(self._as_map(_tokens(top)), (fine_0, fine_1))
+
+    def _levels(self, image: Tensor) -> Sequence[Tensor]:
+        pixels = image[None].permute(0, 3, 1, 2).float().contiguous() / 255
+        levels: Sequence[Tensor] = self.network.forward_image((pixels - self._mean) / self._std)["backbone_fpn"]
+        return levels
 
     def without_memory(self, features: Features) -> Tensor:
         """What the mask decoder sees on a prompted frame: no memory is read there. (1, C, grid, grid)."""

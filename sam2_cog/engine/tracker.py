@@ -33,14 +33,11 @@ MAX_OBJECTS_AT_ONCE = 16
 BACKWARD_WINDOW = 32
 """How many frames the backward pass reads at a time; only their resized images are held (3 MiB each at 1024 pixels)."""
 
-_FRAMES_PER_ENCODING = {"cuda": 4, "cpu": 1}
-"""How many frames the image encoder takes at once; on a CPU a batch is no faster and delays the first mask."""
-
 _FRAMES_BEHIND = {"cuda": 1, "cpu": 0}
 """How many frames are launched before the masks of one are waited for, so that a GPU has work meanwhile."""
 
-RESIZING_THREADS = 4
-"""A 1080p frame takes a core up to 40 ms to resize to 1024 pixels, longer than a GPU tracks it: it is done beside."""
+RESIZED_AHEAD = 2
+"""How many frames are resized beside the network: a 1080p frame takes a core up to 40 ms, or 1.5 to tell a GPU."""
 
 
 class Clip(Protocol):
@@ -97,7 +94,7 @@ class Tracker:
         checkpoint: an open one; what it holds is handed out first, without the network, and the rest is added to it.
         Closing the generator stops the work and frees all of it.
         """
-        with ThreadPoolExecutor(RESIZING_THREADS) as resizers, MaskStore() as earlier:
+        with ThreadPoolExecutor(RESIZED_AHEAD) as resizers, MaskStore() as earlier:
             passes = Passes.of(objects, clip.frame_count, propagation)
             state, known = (checkpoint.state, checkpoint.found()) if checkpoint else (None, iter(()))
             behind = _FRAMES_BEHIND.get(self._model.device.type, 0)
@@ -187,7 +184,6 @@ class Run:
         self._targets = [_target(*pair) for pair in zip(objects, state.memories, strict=True)]
         self._pointer_window = self._targets[0].memory.pointer_window
         self._objects_that_fit = MAX_OBJECTS_AT_ONCE
-        self._at_once = _FRAMES_PER_ENCODING.get(model.device.type, 1)
 
     @property
     def state(self) -> RunState:
@@ -202,7 +198,7 @@ class Run:
             for frame in frames:
                 image = self._steps.prepare(frame.image)
                 with self._model.autocast():
-                    self._condition(frame.index, self._steps.encode_frames([image])[0])
+                    self._condition(frame.index, self._steps.encode(image))
 
     def look(self, index: int, features: Features, *, reverse: bool) -> FrameMasks:
         """Masks of a frame that the state's step visits, or on which every object has a prompt. Ends the run."""
@@ -243,31 +239,26 @@ class Run:
         return no_masks(frame_index, len(self._targets), frame_size(self._clip, frame_index))
 
     def _resized(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, Tensor]]:
-        """Each frame with its image in the network's size; as many as are encoded at once are resized ahead."""
+        """Each frame with its image in the network's size; the next ones are resized meanwhile."""
         waiting: deque[tuple[Frame, Future[Tensor]]] = deque()
         for frame in frames:
             waiting.append((frame, self._resizers.submit(self._steps.prepare, frame.image)))
-            if len(waiting) > self._at_once:
+            if len(waiting) > RESIZED_AHEAD:
                 first, image = waiting.popleft()
                 yield first, image.result()
         for first, image in waiting:
             yield first, image.result()
 
     def _pass(self, images: Iterator[tuple[int, Tensor]], *, reverse: bool) -> Iterator[FrameMasks]:
-        """Track through (frame index, resized image) pairs in the order of the pass; a few are encoded at once."""
+        """Track through (frame index, resized image) pairs in the order of the pass."""
         launched: deque[tuple[Callable[[], FrameMasks], RunState | None]] = deque()
-        while chunk := list(islice(images, self._at_once)):
+        for index, image in images:
             with self._model.autocast():
-                features = self._encode(chunk)
-            for index, _ in chunk:
-                with self._model.autocast():
-                    masks = self._track(index, features.get(index), reverse=reverse)
-                self._step += 1
-                # who goes on between two chunks encodes the frames in the same ones
-                going_on = self.state.copy() if self._checkpoint and index == chunk[-1][0] else None
-                launched.append((masks, going_on))
-                if len(launched) > self._behind:
-                    yield self._arrived(*launched.popleft())
+                masks = self._track(index, self._encode(index, image), reverse=reverse)
+            self._step += 1
+            launched.append((masks, self.state.copy() if self._checkpoint else None))
+            if len(launched) > self._behind:
+                yield self._arrived(*launched.popleft())
         for masks, going_on in launched:
             yield self._arrived(masks, going_on)
 
@@ -278,15 +269,11 @@ class Run:
             self._checkpoint.add(found, going_on)
         return found
 
-    def _encode(self, chunk: Sequence[tuple[int, Tensor]]) -> dict[int, Features]:
-        """Features of the frames on which any object is still to be tracked."""
-        needed = [
-            (index, image) for index, image in chunk if any(index not in t.memory.conditioned for t in self._targets)
-        ]
-        if not needed:
-            return {}
-        indices, images = zip(*needed, strict=True)
-        return dict(zip(indices, self._steps.encode_frames(images), strict=True))
+    def _encode(self, index: int, image: Tensor) -> Features | None:
+        """Features of a frame on which any object is still to be tracked."""
+        if all(index in target.memory.conditioned for target in self._targets):
+            return None
+        return self._steps.encode(image)
 
     def _track(self, index: int, features: Features | None, *, reverse: bool) -> Callable[[], FrameMasks]:
         """Masks of all objects on one frame; what later frames read of it is remembered, the rest forgotten.

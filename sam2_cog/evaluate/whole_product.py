@@ -17,6 +17,7 @@ from sam2_cog.limits import Deadline
 from sam2_cog.masks import Mask, ObjectMask
 from sam2_cog.media.video import probe
 from sam2_cog.pipeline import segment_video
+from sam2_cog.progress import quiet
 from sam2_cog.prompts import FramePrompt, ObjectPrompts, PromptStrings, format_prompts
 from sam2_cog.request import Request
 from sam2_cog.runs.watched_clip import WatchedClip
@@ -32,7 +33,7 @@ def product_of(model: LoadedModel) -> Predict:
 
     def segment(video: Path, prompts: PromptStrings, folder: Path) -> Path:
         request = Request(video, **vars(prompts), mask_type="binary", output_format="png")
-        return segment_video(request, model, folder / "masks.zip", _quiet).path
+        return segment_video(request, model, folder / "masks.zip", quiet).path
 
     def track(video: Path, masks: Sequence[MaskPrompt]) -> Iterator[tuple[int, Mask]]:
         objects = [
@@ -41,14 +42,10 @@ def product_of(model: LoadedModel) -> Predict:
             )
             for i, given in enumerate(masks)
         ]
-        for frame, found in Tracker(model).track(WatchedClip(probe(video), 0, _quiet, Deadline()), objects, "forward"):
+        for frame, found in Tracker(model).track(WatchedClip(probe(video), 0, quiet, Deadline()), objects, "forward"):
             yield frame.index, found.array()
 
     return product(segment, track)
-
-
-def _quiet(done: int, total: int) -> None:
-    """One line per clip is enough."""
 
 
 def product(segment: Segment, track: Track) -> Predict:

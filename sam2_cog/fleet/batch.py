@@ -18,7 +18,7 @@ from sam2_cog.media.frame_archive import HoldsVideos, UnlikeImages
 from sam2_cog.media.video import VideoInfo, probe
 from sam2_cog.outputs import suffix_of
 from sam2_cog.pipeline import Result, segment_video
-from sam2_cog.progress import Progress
+from sam2_cog.progress import Progress, quiet
 from sam2_cog.request import Request
 from sam2_cog.runs.resume import last_saved
 
@@ -72,12 +72,12 @@ def carry_out(
     prepared: Callable[[], Prepared],
     model: LoadedModel,
     results: Results,
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> Event:
     """One job from its video to its kept result, or to the sentence that says why not; `progress` may break it off."""
     begin = time.perf_counter()
     try:
-        result = _segment(prepared(), model, results, progress or _quiet)
+        result = _segment(prepared(), model, results, progress)
     except (InvalidRequest, UnreadableVideo, OSError) as error:
         return Event(job.name, "failed", job.digest, attempt, error=str(error))
     except CheckpointError:
@@ -145,10 +145,6 @@ def let_go(prepared: "Future[Prepared]") -> None:
     """Remove what was fetched for a job."""
     if not prepared.cancel() and prepared.exception() is None:
         prepared.result().folder.close()
-
-
-def _quiet(done: int, total: int) -> None:
-    """One line per clip is enough."""
 
 
 def _info(request: Request) -> VideoInfo | None:

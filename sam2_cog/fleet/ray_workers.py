@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sam2_cog.errors import InvalidRequest
+from sam2_cog.errors import InvalidRequest, first_line
 from sam2_cog.fleet.batch import DIED, Watch
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.status import MOST_ATTEMPTS, Event, Status
@@ -235,8 +235,7 @@ def _join(address: str, options: dict[str, Any]) -> None:
             socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
         ray.init(address, **options)
     except (OSError, ValueError, OverflowError, ImportError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InvalidRequest(f"ray: there is no cluster at {address!r}: {reason[:200]}") from None
+        raise InvalidRequest(f"ray: there is no cluster at {address!r}: {first_line(error)}") from None
 
 
 def _shares(workers: int) -> tuple[int, dict[str, Any]]:

@@ -4,7 +4,6 @@ A line is written whole and flushed when the event happens; the last line of a c
 process left half written is passed over.
 """
 
-import fcntl
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from types import TracebackType
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.fleet.manifest import Job
 from sam2_cog.fleet.storage import Results
+from sam2_cog.held import lock_alone
 
 MOST_ATTEMPTS = 2
 """A clip that was in work when its process died is tried so often in all; then it has failed."""
@@ -47,7 +47,7 @@ class Status:
     def __enter__(self) -> "Status":
         self._file = self._path.open("a+b")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_alone(self._file, self._path)
         except BlockingIOError:
             self._file.close()
             raise InvalidRequest(

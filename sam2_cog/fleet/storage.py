@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from sam2_cog.errors import InvalidRequest, UnreadableVideo
+from sam2_cog.errors import InvalidRequest, UnreadableVideo, first_line
 from sam2_cog.held import HeldFolder
 from sam2_cog.outputs.part_file import remove_dead_parts
 from sam2_cog.runs.resume import check_seconds
@@ -34,7 +34,7 @@ def fetch(what: str, source: str, folder: Path) -> Path:
         else:
             _filesystem(source).get_file(source, str(target))
     except Exception as error:  # each kind of store raises its own
-        raise UnreadableVideo(f"{what}: {without_query(source)} cannot be fetched: {_reason(error)}") from error
+        raise UnreadableVideo(f"{what}: {without_query(source)} cannot be fetched: {first_line(error)}") from error
     return target
 
 
@@ -122,8 +122,4 @@ def _filesystem(place: str) -> Any:
         return fsspec.core.url_to_fs(place)[0]
     except (ImportError, ValueError) as error:
         kind = place.partition("://")[0]
-        raise InvalidRequest(f"addresses of the kind {kind}:// cannot be used: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InvalidRequest(f"addresses of the kind {kind}:// cannot be used: {first_line(error)}") from None

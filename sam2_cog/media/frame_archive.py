@@ -241,16 +241,29 @@ def _pictures_of_one_file(path: Path, chosen: slice) -> Generator[tuple[str, Ima
 
 @contextmanager
 def listing(path: Path, container: str) -> Iterator[list[PackedFile]]:
-    """The files of a zip, or those that lie directly in a folder; they can be read inside this."""
+    """The files of a zip or a folder; they can be read inside this."""
     if container == "folder":
-        entries = [entry for entry in os.scandir(path) if entry.is_file()]
-        yield [PackedFile(entry.name, entry.stat().st_size, Path(entry.path).read_bytes) for entry in entries]
+        found = files_of(path)
+        yield [PackedFile(str(file.relative_to(path)), file.stat().st_size, file.read_bytes) for file in found]
         return
     with decoding(path, ""):
         archive = zipfile.ZipFile(path)
     with archive:
         packed = [entry for entry in archive.infolist() if not entry.is_dir()]
         yield [PackedFile(entry.filename, entry.file_size, partial(unpacked, archive, entry)) for entry in packed]
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a folder; where no image and no video is among them, those of the folders in it as well.
+
+    A zip that was made of a folder holds that folder, and so does what it is unpacked to.
+    """
+    entries = list(os.scandir(folder))
+    files = [Path(entry.path) for entry in entries if entry.is_file()]
+    if any(_is_image(file.name) or is_video(file.name) for file in files):
+        return files
+    within = [entry.path for entry in entries if entry.is_dir() and is_visible(entry.name)]
+    return files + [Path(entry.path) for inner in within for entry in os.scandir(inner) if entry.is_file()]
 
 
 def open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> IO[bytes]:
@@ -268,10 +281,10 @@ def unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 def _numbered(path: Path, container: str, files: list[PackedFile]) -> list[PackedFile]:
     """The frames, in the order of the numbers in their names."""
-    frames = [file for file in files if is_visible(file.name) and kind_by_name(file.name)]
+    frames = [file for file in files if _is_image(file.name)]
     if not frames:
         refusal = unreadable(path, f"is a {container} without a video or a JPEG, PNG, WebP, BMP, TIFF or AVIF image")
-        raise HoldsVideos(str(refusal)) if any(map(is_video, files)) else refusal
+        raise HoldsVideos(str(refusal)) if any(is_video(file.name) for file in files) else refusal
     if excess := limits.FRAMES.excess(len(frames)):
         raise unreadable(path, f"has {excess}")
     if len({PurePosixPath(file.name).parent for file in frames}) > 1:
@@ -284,9 +297,13 @@ def _numbered(path: Path, container: str, files: list[PackedFile]) -> list[Packe
     return sorted(frames, key=lambda file: (natural_key(PurePosixPath(file.name).name), file.name))
 
 
-def is_video(file: PackedFile) -> bool:
+def _is_image(name: str) -> bool:
+    return is_visible(name) and kind_by_name(name) is not None
+
+
+def is_video(name: str) -> bool:
     """Whether a file's name says that it is a video."""
-    return is_visible(file.name) and PurePosixPath(file.name).suffix.lower() in _VIDEO_SUFFIXES
+    return is_visible(name) and PurePosixPath(name).suffix.lower() in _VIDEO_SUFFIXES
 
 
 def _colour_note(path: Path, image: Image.Image) -> tuple[str, ...]:
@@ -309,6 +326,7 @@ def _passed_over(path: Path, container: str) -> tuple[str, ...]:
 
 
 def is_visible(name: str) -> bool:
+    """Whether a path in an archive is none of those that systems hide: `.DS_Store`, `__MACOSX/...`."""
     parts = PurePosixPath(name).parts
     return bool(parts) and not any(part.startswith(".") or part == "__MACOSX" for part in parts)
 

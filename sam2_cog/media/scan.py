@@ -64,7 +64,7 @@ def scan_packets(path: Path, stream: dict[str, Any], container: str) -> Scan | N
             keys.append("K" in flags)
             durations.append(_ticks(entry, "duration") or 0)
             deadline.check()
-            if excess := excess_of_clip(len(stamps), pixels, 0):
+            if excess := excess_of_clip(len(stamps), pixels, 0, so_far=True):
                 raise unreadable(path, f"has {excess}")
         if process.wait() != 0 or reason(errors):
             return None
@@ -101,7 +101,7 @@ def scan_frames(path: Path, stream: dict[str, Any], first_only: bool = False) ->
             positions.append(-1 if position is None else position)
             looks.add(tuple(entry.get(name) for name in _LOOK))
             deadline.check()
-            if excess := excess_of_clip(len(own), pixels, 0):
+            if excess := excess_of_clip(len(own), pixels, 0, so_far=True):
                 raise unreadable(path, f"has {excess}")
         process.wait()
         complaint = reason(errors)
@@ -118,12 +118,15 @@ def scan_frames(path: Path, stream: dict[str, Any], first_only: bool = False) ->
     return Scan(stamps, keys, duration, len(looks) == 1, not complaint, notes, order)
 
 
-def excess_of_clip(frames: int, pixels: int, seconds: float) -> str:
-    """What is too much about a clip of so many frames, pixels a frame and seconds; empty if nothing is."""
+def excess_of_clip(frames: int, pixels: int, seconds: float, *, so_far: bool = False) -> str:
+    """What is too much about a clip of so many frames, pixels a frame and seconds; empty if nothing is.
+
+    so_far: as of `Limit.excess`.
+    """
     return (
-        limits.FRAMES.excess(frames)
-        or limits.PIXELS_OF_ALL_FRAMES.excess(frames * pixels)
-        or limits.SECONDS_OF_VIDEO.excess(seconds)
+        limits.FRAMES.excess(frames, so_far=so_far)
+        or limits.PIXELS_OF_ALL_FRAMES.excess(frames * pixels, so_far=so_far)
+        or limits.SECONDS_OF_VIDEO.excess(seconds, so_far=so_far)
     )
 
 

@@ -20,9 +20,9 @@ from sam2_cog.held import HeldFolder
 from sam2_cog.media.frame_archive import (
     IMAGE_CONTAINERS,
     HoldsVideos,
-    PackedFile,
     UnlikeImages,
     decoding,
+    files_of,
     is_video,
     natural_key,
     open_entry,
@@ -137,9 +137,7 @@ def _single_file(path: Path) -> VideoInfo:
 
 
 def _in_folder(path: Path) -> list[Path]:
-    found = [
-        entry for entry in path.iterdir() if entry.is_file() and is_video(PackedFile(entry.name, 0, entry.read_bytes))
-    ]
+    found = [file for file in files_of(path) if is_video(file.name)]
     if excess := limits.SHOTS.excess(len(found)):
         raise unreadable(path, f"holds {excess}")
     return sorted(found, key=lambda entry: (natural_key(entry.name), entry.name))
@@ -151,7 +149,7 @@ def _unpacked(path: Path, folder: Path) -> list[Path]:
         archive = zipfile.ZipFile(path)
     with archive:
         packed = [entry for entry in archive.infolist() if not entry.is_dir()]
-        found = [entry for entry in packed if is_video(PackedFile(entry.filename, entry.file_size, bytes))]
+        found = [entry for entry in packed if is_video(entry.filename)]
         if excess := limits.SHOTS.excess(len(found)) or limits.SHOT_BYTES.excess(sum(one.file_size for one in found)):
             raise unreadable(path, f"holds {excess}")
         found.sort(key=lambda entry: (natural_key(PurePosixPath(entry.filename).name), entry.filename))

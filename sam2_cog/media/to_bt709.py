@@ -45,6 +45,7 @@ class Colours:
 
     @property
     def is_hdr(self) -> bool:
+        """Whether there is light above diffuse white."""
         return self.transfer != "SDR"
 
 

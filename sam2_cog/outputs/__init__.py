@@ -1,7 +1,7 @@
 """What a request gets back: one file per kind, all with `open / write / close`; `OUTPUTS` picks by `output_format`.
 
-A further format is a further file with a subclass of `Output` (or of `VideoOutput`, `Archive`, `Dataset`), and a line
-in the table.
+A further format is a further file with a subclass of `Output` (or of `VideoOutput`, `Archive`, `Dataset`,
+`LinesOutput`), and a line in the table.
 """
 
 from sam2_cog.outputs.archive import EXACT, Archive

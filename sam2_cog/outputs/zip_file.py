@@ -62,8 +62,8 @@ class ZipFileWriter:
         """After each entry."""
         self._zip.NameToInfo.clear()  # it would grow with every entry, and serves only those who read
         assert self._zip.fp is not None
-        if excess := limits.ARCHIVE_BYTES.excess(self._zip.fp.tell()):
-            raise InvalidRequest(f"output_format: the archive has {excess}")
+        if excess := limits.ARCHIVE_BYTES.excess(self._zip.fp.tell(), so_far=True):
+            raise InvalidRequest(f"output_format: the archive would have {excess}")
 
     def finish(self) -> None:
         """Write what is still being made, and the index."""

@@ -13,6 +13,9 @@ from sam2_cog.engine.model import load_model
 from sam2_cog.errors import UnreadableVideo
 from sam2_cog.http_base.guard import token_for
 from sam2_cog.http_base.server import listen, serve
+from sam2_cog.media.footage import opened_footage
+from sam2_cog.media.frame_archive import HoldsVideos
+from sam2_cog.media.video import probe
 from sam2_cog.page.desk import Desk
 from sam2_cog.page.routes import page_application
 
@@ -36,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C."""
-    if arguments.video is not None and not arguments.video.exists():
-        raise UnreadableVideo(f"video: {arguments.video.name} does not exist")
+    if arguments.video is not None:
+        check_clip(arguments.video)
     model = arguments.model or chosen_model()
     token = token_for(arguments.host)
     listener = listen(arguments.host, arguments.port)
@@ -49,6 +52,17 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.no_browser:
         Timer(0.5, webbrowser.open, [address]).start()
     serve(page_application(desk, model, token), listener)
+
+
+def check_clip(path: Path) -> None:
+    """Raises UnreadableVideo for what is no clip, before a page is opened for it; whether all is whole shows there."""
+    try:
+        probe(path, first_only=True, used=slice(1))
+    except HoldsVideos:
+        return
+    except UnreadableVideo:  # the frames are counted to see whether there is one after all
+        with opened_footage(path):
+            return
 
 
 def _address(host: str, port: int, token: str | None) -> str:

@@ -239,18 +239,7 @@ class OpenClip:
 
     def _parsed(self, inputs: Json) -> tuple[Request, Objects]:
         request = Request(**self._files.found(_known(inputs)) | {"video": self.info.path})
-        objects = self._session.parse(
-            request.click_coordinates,
-            request.click_labels,
-            request.click_frames,
-            request.click_object_ids,
-            request.click_corrections,
-            request.propagation,
-            request.masks,
-            request.mask_frames,
-            request.boxes,
-            request.click_candidates,
-        )
+        objects = self._session.objects_of(request)
         self.inputs = inputs
         return request, objects
 

@@ -35,7 +35,6 @@ POLICY = (
 
 def page_application(desk: Desk, model_name: str, token: str | None = None) -> Starlette:
     """The page and its routes; the desk is closed with it."""
-
     routes = [*_files(), *_questions(desk, model_name), *_work(desk)]
     return application(routes, token, owning(desk.close, desk.tend))
 
@@ -131,12 +130,12 @@ def _work(desk: Desk) -> list[BaseRoute]:
 
 async def _receive(request: Request, path: Path, what: str, limit: limits.Limit) -> None:
     """Write a body of bytes within a limit to a file, of which nothing is left if it breaks off. what: its input."""
-    size = 0
+    size, announced = 0, int(request.headers.get("content-length", 0))
     try:
         with path.open("wb") as file:
             async for chunk in request.stream():
                 size += len(chunk)
-                if excess := limit.excess(size):
+                if excess := limit.excess(announced) or limit.excess(size, so_far=True):
                     raise HTTPException(413, f"{what}: {path.name} has {excess}")
                 await run_in_threadpool(file.write, chunk)
     except BaseException:

@@ -1,5 +1,6 @@
 """What a request asks for: its strings and files, read against a clip -> objects with prompts."""
 
+from pathlib import Path
 from typing import Any
 
 from sam2_cog.errors import InvalidRequest
@@ -21,16 +22,24 @@ def objects_of(request: Request, info: VideoInfo) -> tuple[ObjectPrompts, ...]:
 
 
 def objects_within(
-    request: Request, width: int, height: int, frame_count: int, used: range | None = None
+    request: Request,
+    width: int,
+    height: int,
+    frame_count: int,
+    used: range | None = None,
+    entries: tuple[Entry, ...] | None = None,
 ) -> tuple[ObjectPrompts, ...]:
-    """The same for frames of `width` x `height` pixels; `used` are the numbers of those that are used, None for all."""
+    """The same for frames of `width` x `height` pixels.
+
+    used: the numbers of the frames that are used, None for all.
+    entries: what the request's files say, where they have been read already.
+    """
     size: dict[str, Any] = {"width": width, "height": height, "frame_count": frame_count}
-    masks = read_masks(request.masks, request.mask_frames, **size) if request.masks else ()
-    boxes = read_boxes(request.boxes, **size) if request.boxes else ()
+    if entries is None:
+        entries = read_files(request.masks, request.mask_frames, request.boxes, **size)
     if used is not None:
-        if not request.mask_frames.strip():
-            masks = _on_used_frames("masks", masks, used)
-        boxes = _on_used_frames("boxes", boxes, used)
+        for name in ("boxes",) if request.mask_frames.strip() else ("masks", "boxes"):
+            entries = _on_used_frames(name, entries, used)
     return parse_prompts(
         request.click_coordinates,
         request.click_labels,
@@ -41,8 +50,15 @@ def objects_within(
         **size,
         used=used,
         propagation=request.propagation,
-        from_files=[*masks, *boxes],
+        from_files=entries,
     )
+
+
+def read_files(masks: Path | None, mask_frames: str, boxes: Path | None, **size: int) -> tuple[Entry, ...]:
+    """What files of masks and boxes say of a clip; `size`, and what is refused: as of `read_masks` and `read_boxes`."""
+    from_masks = read_masks(masks, mask_frames, **size) if masks else ()
+    from_boxes = read_boxes(boxes, **size) if boxes else ()
+    return (*from_masks, *from_boxes)
 
 
 def check_within(name: str, prompt: FramePrompt, width: int, height: int, shown: str) -> None:
@@ -56,8 +72,9 @@ def check_within(name: str, prompt: FramePrompt, width: int, height: int, shown:
 
 
 def _on_used_frames(name: str, entries: tuple[Entry, ...], used: range) -> tuple[Entry, ...]:
-    kept = tuple(entry for entry in entries if entry.frame in used)
-    if entries and not kept:
+    """Without the masks, or the boxes, that are on frames that are not used."""
+    kept = tuple(entry for entry in entries if entry.input != name or entry.frame in used)
+    if kept != entries and not any(entry.input == name for entry in kept):
         raise InvalidRequest(
             f"{name}: none of them is on a frame that is used "
             f"(start_frame {used[0]}, end_frame {used[-1]}, frame_stride {used.step})"

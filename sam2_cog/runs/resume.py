@@ -13,6 +13,7 @@ from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.run_checkpoint import STATE, SUFFIX, RunCheckpoint
 from sam2_cog.errors import InvalidRequest
 from sam2_cog.media.ffmpeg_run import version
+from sam2_cog.media.frame_archive import files_of
 from sam2_cog.media.video import VideoInfo
 from sam2_cog.request import LONGEST_NAME, Request
 
@@ -73,7 +74,7 @@ def _belongs_to(request: Request, model: LoadedModel) -> dict[str, str]:
 def _digest(path: Path) -> str:
     """SHA-256 of a file, or of a folder's files with their names."""
     if path.is_dir():
-        files = sorted(entry for entry in path.iterdir() if entry.is_file())
-        return hashlib.sha256(json.dumps([[entry.name, _digest(entry)] for entry in files]).encode()).hexdigest()
+        found = [[str(file.relative_to(path)), _digest(file)] for file in sorted(files_of(path))]
+        return hashlib.sha256(json.dumps(found).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

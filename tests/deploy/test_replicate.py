@@ -1,5 +1,6 @@
 """deploy/replicate/: what sends a manifest, against a stand-in for Replicate, and the workflow that pushes."""
 
+import importlib.util
 import json
 import os
 import re
@@ -7,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import fields
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,17 +39,58 @@ def fake() -> Iterator[FakeReplicate]:
 
 def command(folder: Path, model: str = "me/sam2") -> list[str]:
     arguments = [str(folder / "jobs.jsonl"), "--output", str(folder / "out"), "--model", model]
-    return [sys.executable, str(FOLDER / "send.py"), *arguments]
+    return [str(FOLDER / "send.py"), *arguments]
 
 
 def environment(fake: FakeReplicate, token: str = TOKEN) -> dict[str, str]:
-    own = {"PYTHONPATH": str(ROOT), "REPLICATE_BASE_URL": fake.address, "REPLICATE_API_TOKEN": token}
-    return os.environ | own
+    return {"PYTHONPATH": str(ROOT), "REPLICATE_BASE_URL": fake.address, "REPLICATE_API_TOKEN": token}
 
 
-def send(fake: FakeReplicate, folder: Path, rows: list[dict[str, Any]]) -> "subprocess.CompletedProcess[str]":
-    write(folder, rows)
-    return subprocess.run(command(folder), env=environment(fake), capture_output=True, text=True)
+@contextmanager
+def started(fake: FakeReplicate, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The program itself, which is killed at the end."""
+    with subprocess.Popen([sys.executable, *command(folder)], env=os.environ | environment(fake)) as process:
+        yield process
+        process.kill()
+
+
+@dataclass
+class Sending:
+    """The program in this process: how it ended, what it said, and for how long it would have slept."""
+
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+    fake: FakeReplicate
+    program: ModuleType
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self, folder: Path, model: str = "me/sam2", token: str = TOKEN) -> tuple[int, str, str]:
+        """The exit code, the output and the errors."""
+        for name, value in environment(self.fake, token).items():
+            self.monkeypatch.setenv(name, value)
+        self.monkeypatch.setattr("sys.argv", command(folder, model))
+        self.monkeypatch.setattr(self.program, "time", SimpleNamespace(monotonic=time.monotonic, sleep=self._sleep))
+        return self.program.main(), *self.capsys.readouterr()
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        time.sleep(min(seconds, 0.01))
+
+
+@pytest.fixture(scope="module")
+def program() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("send", FOLDER / "send.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def send(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fake: FakeReplicate, program: ModuleType
+) -> Sending:
+    return Sending(monkeypatch, capsys, fake, program)
 
 
 def write(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -54,14 +98,14 @@ def write(folder: Path, rows: list[dict[str, Any]]) -> None:
     (folder / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_rows_are_sent_and_results_fetched(fake: FakeReplicate, tmp_path: Path) -> None:
+def test_rows_are_sent_and_results_fetched(fake: FakeReplicate, send: Sending, tmp_path: Path) -> None:
     fake.throttled = 7  # more often than an answer is asked for that does not come
-    begin = time.monotonic()
-    done = send(fake, tmp_path, ROWS)
-    assert time.monotonic() - begin > 7, "429 said seven times to wait, for less than a second"
-    assert done.returncode == 1 and "done 2, failed 2, done before 0" in done.stdout, done.stderr
-    assert "outside: failed: click_coordinates: point 1 is at [300, 20]" in done.stdout
-    assert "gone: failed: " in done.stdout and "gone.mp4" in done.stdout
+    write(tmp_path, ROWS)
+    code, output, errors = send(tmp_path)
+    assert len([seconds for seconds in send.slept if seconds == 1]) == 7, "429 said it seven times"
+    assert code == 1 and "done 2, failed 2, done before 0" in output, errors
+    assert "outside: failed: click_coordinates: point 1 is at [300, 20]" in output
+    assert "gone: failed: " in output and "gone.mp4" in output
     assert list(fake.predictions.values())[:2] == [
         {"video": f"{fake.address}/v1/files/file0", **CLICK, "output_format": "png"},
         {"video": "https://host/clip.mp4", **CLICK},
@@ -72,44 +116,49 @@ def test_rows_are_sent_and_results_fetched(fake: FakeReplicate, tmp_path: Path) 
     assert set(fake.looks.values()) == {2}
     assert fake.tokens_at_results == [None, None], "results lie elsewhere, where nobody must see the token"
 
-    again = send(fake, tmp_path, ROWS[:2])
-    assert again.returncode == 0 and "done 0, failed 0, done before 2" in again.stdout
+    write(tmp_path, ROWS[:2])
+    code, output, errors = send(tmp_path)
+    assert code == 0 and "done 0, failed 0, done before 2" in output, errors
     assert len(fake.predictions) == 3
 
 
-def test_a_killed_one_asks_after_its_predictions_and_pays_for_none_twice(fake: FakeReplicate, tmp_path: Path) -> None:
+def test_a_killed_one_asks_after_its_predictions_and_pays_for_none_twice(
+    fake: FakeReplicate, send: Sending, tmp_path: Path
+) -> None:
     fake.looks_until_done = 10**6
     write(tmp_path, ROWS[:2])
-    with subprocess.Popen(command(tmp_path), env=environment(fake)) as process:
+    with started(fake, tmp_path) as process:
         while len(fake.looks) < 2:
             assert process.poll() is None
             time.sleep(0.05)
-        process.kill()
     fake.looks_until_done = 0
-    assert send(fake, tmp_path, ROWS[:2]).returncode == 0
+    assert send(tmp_path)[0] == 0
     assert len(fake.predictions) == 2
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"here.zip", "there.mp4", "status.jsonl"}
 
 
-def test_a_prediction_that_was_deleted_has_failed_and_is_sent_anew(fake: FakeReplicate, tmp_path: Path) -> None:
+def test_a_prediction_that_was_deleted_has_failed_and_is_sent_anew(
+    fake: FakeReplicate, send: Sending, tmp_path: Path
+) -> None:
     fake.looks_until_done = 10**6
     write(tmp_path, ROWS[:1])
-    with subprocess.Popen(command(tmp_path), env=environment(fake)) as process:
+    with started(fake, tmp_path) as process:
         while not fake.looks:
+            assert process.poll() is None
             time.sleep(0.05)
-        process.kill()
     fake.predictions, fake.looks_until_done = {}, 0
-    first = send(fake, tmp_path, ROWS[:1])
-    assert first.returncode == 1 and "was not fetched within the hour" in first.stdout
-    assert send(fake, tmp_path, ROWS[:1]).returncode == 0
+    code, output, _ = send(tmp_path)
+    assert code == 1 and "was not fetched within the hour" in output
+    assert send(tmp_path)[0] == 0
 
 
-def test_a_result_is_called_as_the_file_that_it_is(fake: FakeReplicate, tmp_path: Path) -> None:
+def test_a_result_is_called_as_the_file_that_it_is(fake: FakeReplicate, send: Sending, tmp_path: Path) -> None:
     """Of one image a picture comes where a clip gives a zip; what follows the name is a signature."""
     fake.suffix = ".jpg?expires=1"
-    assert send(fake, tmp_path, [ROWS[1] | {"output_format": "jpg"}]).returncode == 0
+    write(tmp_path, [ROWS[1] | {"output_format": "jpg"}])
+    assert send(tmp_path)[0] == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"there.jpg", "status.jsonl"}
-    assert "done before 1" in send(fake, tmp_path, [ROWS[1] | {"output_format": "jpg"}]).stdout
+    assert "done before 1" in send(tmp_path)[1]
 
 
 @pytest.mark.parametrize(
@@ -121,19 +170,18 @@ def test_a_result_is_called_as_the_file_that_it_is(fake: FakeReplicate, tmp_path
     ],
 )
 def test_what_is_wrong_with_all_of_it_is_said_once(
-    fake: FakeReplicate, tmp_path: Path, model: str, token: str, said: str
+    fake: FakeReplicate, send: Sending, tmp_path: Path, model: str, token: str, said: str
 ) -> None:
     write(tmp_path, ROWS)
-    done = subprocess.run(command(tmp_path, model), env=environment(fake, token), capture_output=True, text=True)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and said in done.stderr
+    code, _, errors = send(tmp_path, model, token)
+    assert (code, errors.count("\n")) == (2, 1) and said in errors
     assert not fake.predictions
 
 
-def test_a_version_that_is_named_is_the_one(fake: FakeReplicate, tmp_path: Path) -> None:
+def test_a_version_that_is_named_is_the_one(send: Sending, tmp_path: Path) -> None:
     write(tmp_path, ROWS[1:2])
     for version, code in (("other", 1), (VERSION, 0)):
-        named = command(tmp_path, f"me/sam2:{version}")
-        assert subprocess.run(named, env=environment(fake), capture_output=True).returncode == code
+        assert send(tmp_path, f"me/sam2:{version}")[0] == code
 
 
 def test_the_workflow_calls_what_there_is() -> None:

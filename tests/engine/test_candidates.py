@@ -37,7 +37,7 @@ def picture(width: int, height: int) -> np.ndarray:
 def found(model: LoadedModel, image: np.ndarray, prompt: FramePrompt) -> tuple[Candidate, ...]:
     height, width = image.shape[:2]
     with model.autocast():
-        (features,) = model.steps.encode_frames([model.steps.prepare(image)])
+        features = model.steps.encode(model.steps.prepare(image))
     return find_candidates(model, features, prompt, width, height)
 
 

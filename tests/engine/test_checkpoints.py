@@ -189,6 +189,15 @@ def test_fetches_once_and_then_uses_the_file(site: Site, tmp_path: Path) -> None
     assert site.requests == [""]
 
 
+@pytest.mark.usefixtures("without_locks")
+def test_a_folder_without_file_locks_is_fetched_to(
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert fetch_checkpoint(NAME, tmp_path).read_bytes() == CONTENT
+    assert_only(tmp_path, "test.pt")
+    assert f"{part_in(tmp_path)}: there are no file locks on this volume" in caplog.text
+
+
 def test_progress_counts_up_to_the_size(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "PROGRESS_SECONDS", 0.0)
     site.cuts = [300_000]

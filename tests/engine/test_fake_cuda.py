@@ -15,10 +15,16 @@ from sam2_cog.engine.tracker import Tracker
 from sam2_cog.masks import ObjectMask
 from sam2_cog.prompts import FramePrompt, ObjectPrompts
 from tests.fake_cuda import fake_cuda_model
-from tests.fake_graphs import fake_graphs
+from tests.fake_graphs import FakeGraph, fake_graphs
 from tests.scenarios import MemoryClip, moving_blocks
 
 WIDTH, HEIGHT = 96, 64
+
+
+@pytest.fixture(autouse=True)
+def graphs(monkeypatch: pytest.MonkeyPatch) -> list[FakeGraph]:
+    """Every graph that is made."""
+    return fake_graphs(monkeypatch)
 
 
 def prompted(index: int, *prompts: FramePrompt, corrections: tuple[FramePrompt, ...] = ()) -> ObjectPrompts:
@@ -60,12 +66,15 @@ def test_an_official_size_runs_on_the_device() -> None:
     assert run("tiny", (prompted(0, click(1)),), 3) == 3
 
 
-def test_what_is_captured_runs_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    graphs = fake_graphs(monkeypatch)
-    monkeypatch.setenv("SAM2_CUDA_GRAPHS", "1")
+def test_what_is_captured_runs_on_the_device(graphs: list[FakeGraph]) -> None:
     assert run("demo", (prompted(0, click(0)), prompted(1, click(0))), 20) == 20
-    # one and four frames through the encoder, and the steady step from frame 16 on
-    assert [graph.replays for graph in graphs] == [1, 5, 4]
+    # the prompt frame and 19 more through the encoder, and the steady step from frame 16 on
+    assert [graph.replays for graph in graphs] == [20, 4]
+
+
+def test_without_graphs_the_same_runs_on_the_device(monkeypatch: pytest.MonkeyPatch, graphs: list[FakeGraph]) -> None:
+    monkeypatch.setenv("SAM2_CUDA_GRAPHS", "0")
+    assert run("demo", (prompted(0, click(0)), prompted(1, click(0))), 20) == 20 and not graphs
 
 
 def on_the_host(real: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -60,7 +60,7 @@ class Bench:
     def encoded(self, frame: int) -> Features:
         image = self.model.steps.prepare(self.clip.images[frame])
         with self.model.autocast():
-            return self.model.steps.encode_frames([image])[0]
+            return self.model.steps.encode(image)
 
 
 def assert_same(found: FrameMasks | None, expected: FrameMasks) -> None:

@@ -1,19 +1,17 @@
 """What is asked for and cannot be had; capture on a stand-in for CUDA. The compiler is tried in integrations/."""
 
-import logging
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from sam2_cog.engine import logits
-from sam2_cog.engine.model import LoadedModel, build_network, load_model, place_network
+from sam2_cog.engine.model import LoadedModel, build_network, place_network
 from sam2_cog.engine.quick import (
     _WARM_UPS,
+    IDLE_CALLS,
     MOST_GRAPHS,
     _Captured,
-    _in_powers_of_two,
     _Quick,
     captured,
     compiled,
@@ -41,26 +39,18 @@ def masks(model: LoadedModel, frames: int = 8) -> np.ndarray:
     return np.stack([found.array() for _, found in Tracker(model).track(clip, objects)], axis=1)
 
 
-def test_nothing_is_changed_unless_it_is_asked_for(demo_model: LoadedModel) -> None:
-    assert "forward" not in vars(demo_model.network.image_encoder)
+def test_graphs_are_made_where_there_is_cuda_and_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     step = Steps._step
-    assert compiled("step", step) is step and captured("step", step, torch.device("cuda")) is step
+    assert compiled("step", step) is step and captured("step", step, torch.device("cpu")) is step
+    assert isinstance(captured("step", step, torch.device("cuda")), _Quick)
+    monkeypatch.setenv("SAM2_CUDA_GRAPHS", "0")
+    assert captured("step", step, torch.device("cuda")) is step
 
 
 def test_a_switch_is_on_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAM2_COMPILE", "yes")
     with pytest.raises(InvalidRequest, match=r"^SAM2_COMPILE: 'yes' is neither 0 nor 1$"):
         place_network("demo", build_network("demo"), "cpu")
-
-
-def test_graphs_without_cuda_are_said_in_one_sentence_and_the_masks_are_the_same(
-    demo_model: LoadedModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("SAM2_CUDA_GRAPHS", "1")
-    model = load_model("demo", device="cpu")
-    assert np.array_equal(masks(model), masks(demo_model))
-    assert caplog.messages == ["SAM2_CUDA_GRAPHS: there is no CUDA device here, so nothing is captured"]
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
 def test_what_fails_is_said_once_and_done_the_plain_way(caplog: pytest.LogCaptureFixture) -> None:
@@ -88,14 +78,6 @@ def test_too_little_memory_is_no_reason_to_give_up(caplog: pytest.LogCaptureFixt
     assert not caplog.messages
 
 
-@pytest.mark.parametrize(("frames", "encoded"), [(1, 1), (2, 2), (3, 4), (4, 4)])
-def test_few_numbers_of_frames_are_compiled(frames: int, encoded: int) -> None:
-    seen: list[int] = []
-    encode = _in_powers_of_two(lambda pixels: (seen.append(len(pixels)), [pixels * 2])[1])  # type: ignore[func-returns-value]
-    pixels = torch.rand(frames, 3, 4, 4)
-    assert torch.equal(encode(pixels)["backbone_fpn"][0], pixels * 2) and seen == [encoded]
-
-
 @torch.inference_mode()
 def test_a_graph_is_made_once_for_a_shape_and_its_results_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     graphs, calls = fake_graphs(monkeypatch), []
@@ -121,6 +103,20 @@ def test_more_shapes_than_there_may_be_graphs_run_as_they_are(monkeypatch: pytes
     assert [graph.replays for graph in graphs] == [2] * MOST_GRAPHS
 
 
+@torch.inference_mode()
+def test_a_graph_that_is_not_used_for_long_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = fake_graphs(monkeypatch)
+    quick = _Captured(lambda given: [given + 1])
+    for size in range(1, MOST_GRAPHS + 1):
+        quick(torch.zeros(size))
+    for _ in range(IDLE_CALLS):
+        quick(torch.zeros(1))
+    for _ in range(2):  # the first of them in place of that for 2, which is asked for no more
+        assert torch.equal(quick(torch.zeros(99))[0], torch.ones(99))
+    assert len(graphs) == MOST_GRAPHS + 1 and graphs[-1].replays == 2
+    assert len(quick._graphs) == MOST_GRAPHS and (torch.Size([2]),) not in quick._graphs
+
+
 def test_the_captured_step_gives_the_same_masks(demo_model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two objects in one graph, and in another one once they read frames that are not equally far away."""
     expected = masks(demo_model, STEADY_FRAME + 8)
@@ -143,7 +139,6 @@ def test_a_step_that_cannot_be_captured_runs_as_it_is(
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(torch.cuda, "graph", refuse)
-    monkeypatch.setenv("SAM2_CUDA_GRAPHS", "1")
     step = captured("tracking step", demo_model.steps._steady_step, torch.device("cuda"))
     monkeypatch.setattr(demo_model.steps, "_steady_step", step)
     assert np.array_equal(masks(demo_model, STEADY_FRAME + 2), expected)

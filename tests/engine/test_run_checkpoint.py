@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 from collections.abc import Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,12 @@ def track(
         yield masks
 
 
+@cache
+def whole(model: LoadedModel, propagation: str = "both", soft: bool = False) -> list[FrameMasks]:
+    """The masks of a run that nothing interrupts."""
+    return list(track(model, None, propagation, soft=soft))
+
+
 def break_off(model: LoadedModel, one: RunCheckpoint, steps: int, **how: Any) -> None:
     """Track so many steps, and end in an error."""
     add, left = one.add, [steps]
@@ -94,7 +101,7 @@ def test_a_broken_off_run_goes_on_to_the_same_masks(
 ) -> None:
     """In either pass and between the two; only what is left is tracked."""
     how: dict[str, Any] = {"propagation": propagation, "soft": soft}
-    expected = list(track(small_model, None, **how))
+    expected = whole(small_model, **how)
     break_off(small_model, checkpoint(folder), steps, **how)
     tracked, step = list[int](), Run._track
 
@@ -110,7 +117,7 @@ def test_a_broken_off_run_goes_on_to_the_same_masks(
 
 
 def test_broken_off_again_and_again(small_model: LoadedModel, folder: Path) -> None:
-    expected = list(track(small_model, None))
+    expected = whole(small_model)
     for _ in range(4):
         break_off(small_model, checkpoint(folder), 5)
     with checkpoint(folder) as again:
@@ -124,7 +131,7 @@ def test_broken_off_while_what_is_known_is_handed_out(small_model: LoadedModel, 
         next(track(small_model, again))
         raise Killed
     with checkpoint(folder) as again:
-        assert_same(list(track(small_model, again)), list(track(small_model, None)))
+        assert_same(list(track(small_model, again)), whole(small_model))
 
 
 def test_the_last_step_is_saved_when_the_run_ends_early(small_model: LoadedModel, folder: Path) -> None:
@@ -134,17 +141,15 @@ def test_the_last_step_is_saved_when_the_run_ends_early(small_model: LoadedModel
         assert again.state is not None and again.state.step == 13
 
 
-@pytest.mark.parametrize("behind", [0, 1])
-def test_frames_that_are_encoded_together_are_so_again(
-    small_model: LoadedModel, folder: Path, behind: int, monkeypatch: pytest.MonkeyPatch
+def test_masks_that_come_a_step_behind_the_state(
+    small_model: LoadedModel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a GPU, where the masks also come a step behind the state."""
-    monkeypatch.setitem(tracker._FRAMES_PER_ENCODING, "cpu", 4)
-    monkeypatch.setitem(tracker._FRAMES_BEHIND, "cpu", behind)
+    """As on a GPU."""
+    monkeypatch.setitem(tracker._FRAMES_BEHIND, "cpu", 1)
     break_off(small_model, checkpoint(folder), 7)
     with checkpoint(folder) as again:
-        assert again.state is not None and again.state.step == 4
-        assert_same(list(track(small_model, again)), list(track(small_model, None)))
+        assert again.state is not None and again.state.step == 7
+        assert_same(list(track(small_model, again)), whole(small_model))
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
@@ -163,7 +168,7 @@ def test_a_kill_while_it_is_written_leaves_the_one_before(
     assert str(error.value) == "the checkpoint .out.mp4.checkpoint cannot be written: No space left on device"
     with checkpoint(folder) as again:
         assert again.state is not None and again.state.step == 6
-        assert_same(list(track(small_model, again)), list(track(small_model, None)))
+        assert_same(list(track(small_model, again)), whole(small_model))
 
 
 def flip(path: Path, at: int) -> None:
@@ -195,7 +200,7 @@ def test_a_damaged_one_is_not_used_and_that_is_said(
     damage(folder)
     with checkpoint(folder) as again:
         assert again.state is None
-        assert_same(list(track(small_model, again)), list(track(small_model, None)))
+        assert_same(list(track(small_model, again)), whole(small_model))
     said = "out.mp4: its checkpoint is damaged and is not used, the clip begins anew"
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [said]
 

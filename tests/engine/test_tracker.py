@@ -142,15 +142,6 @@ def test_the_backward_window_changes_nothing(demo: LoadedModel, monkeypatch: pyt
         assert np.array_equal(found.array(), (official[frame.index] > 0).numpy())
 
 
-def test_several_frames_encoded_at_once_change_nothing(demo: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = moving_blocks(2, 11, 96, 64)
-    objects = (target(0, click(4, (40, 30))), target(1, click(0, (70, 20))))
-    alone = [masks.objects for _, masks in Tracker(demo).track(clip, objects)]
-    monkeypatch.setitem(module._FRAMES_PER_ENCODING, "cpu", 4)
-    for expected, (_, found) in zip(alone, Tracker(demo).track(clip, objects), strict=True):
-        assert found.objects == expected
-
-
 @pytest.fixture
 def one_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU: a frame is launched before the masks of the one before are waited for."""
@@ -202,7 +193,7 @@ def test_a_cancel_does_not_wait_for_what_was_launched(small_model: LoadedModel) 
     tracked = Tracker(small_model).track(clip, (target(0, click(0, (40, 30))),))
     assert [next(tracked)[1].frame_index for _ in range(3)] == [0, 1, 2]
     tracked.close()
-    assert clip.open == [] and len(clip.reads) == 1 + 4 + 1
+    assert clip.open == [] and len(clip.reads) == 1 + 4 + module.RESIZED_AHEAD
 
 
 @pytest.mark.usefixtures("one_behind")
@@ -291,7 +282,7 @@ def test_closing_between_two_frames_stops_at_once(demo: LoadedModel) -> None:
         next(tracked)
     assert clip.open == [0]
     tracked.close()
-    assert clip.open == [] and len(clip.reads) == 1 + 3 + 1  # the prompt, three, and one that is resized ahead
+    assert clip.open == [] and len(clip.reads) == 1 + 3 + module.RESIZED_AHEAD  # the prompt, three, and what is ahead
 
 
 def test_nothing_is_held_after_the_last_frame(demo: LoadedModel) -> None:

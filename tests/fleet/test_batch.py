@@ -1,11 +1,7 @@
 """Many clips on one model: what is done, what has failed and why, and what a second run still does."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +20,7 @@ from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
 from tests.clips import encode_image, numbered_frames, write_clip, write_zip
 from tests.label_studio.file_server import file_server
+from tests.program import program
 
 Rows = list[dict[str, Any]]
 Run = Callable[[Rows], list[Event]]
@@ -245,70 +242,65 @@ def test_https_is_fetched_and_a_signature_is_told_nobody(run: Run, rows: Rows, t
     assert half.error.startswith(f"video: {server.url}/clip.mp4 cannot be fetched: ")
 
 
-def test_a_killed_run_loses_the_clip_in_work_alone(rows: Rows, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty frames: seconds of work."""
+    return write_clip(tmp_path_factory.mktemp("long") / "long.mp4", numbered_frames(60, 64, 48))
+
+
+COMMAND = ("batch", "jobs.jsonl", "--output", "out", "--model", "demo")
+
+
+def test_a_killed_run_loses_the_clip_in_work_alone(rows: Rows, tmp_path: Path, long_clip: Path) -> None:
     """The command line, SIGKILL in the middle, and the same command again."""
-    write_clip(tmp_path / "long.mp4", numbered_frames(250, 64, 48))
-    jobs = [rows[0], {"video": "long.mp4", "click_coordinates": "[30,20]"}, rows[2]]
+    jobs = [rows[0], {"video": str(long_clip), "click_coordinates": "[30,20]"}, rows[2]]
     (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in jobs))
-    arguments = ["batch", "jobs.jsonl", "--output", "out", "--model", "demo"]
-    command = [sys.executable, "-m", "sam2_cog", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
-        status = tmp_path / "out/status.jsonl"
-        end = time.monotonic() + 120
-        while not (status.exists() and b'"long", "status": "started"' in status.read_bytes()):
-            assert time.monotonic() < end and process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
-    assert "done 2, failed 0, done before 1" in again.stdout
+    status = tmp_path / "out/status.jsonl"
+    with program(*COMMAND, folder=tmp_path) as it:
+        it.until(lambda: status.exists() and b'"long", "status": "started"' in status.read_bytes())
+        it.send_signal(signal.SIGKILL)
+        assert it.wait() == -signal.SIGKILL
+    with program(*COMMAND, folder=tmp_path) as again:
+        assert again.wait() == 0, again.errors
+        assert "done 2, failed 0, done before 1" in again.output
     events = [json.loads(line) for line in status.read_text().splitlines()]
     done = [(event["id"], event["attempt"]) for event in events if event["status"] == "done"]
     assert done == [("image_0", 1), ("long", 2), ("image_1", 1)]
 
 
-def test_what_a_killed_run_has_fetched_goes_with_the_next_run(rows: Rows, tmp_path: Path) -> None:
+def test_what_a_killed_run_has_fetched_goes_with_the_next_run(rows: Rows, tmp_path: Path, long_clip: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(temporary)}
-    command = [sys.executable, "-m", "sam2_cog", "batch", "jobs.jsonl", "--output", "out", "--model", "demo"]
-    write_clip(tmp_path / "long.mp4", numbered_frames(250, 64, 48))
     with file_server() as server:
-        server.files["/long.mp4"] = (tmp_path / "long.mp4").read_bytes()
+        server.files["/long.mp4"] = long_clip.read_bytes()
         (tmp_path / "jobs.jsonl").write_text(json.dumps(rows[0] | {"video": f"{server.url}/long.mp4"}))
-        with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
-            end = time.monotonic() + 120
-            while not list((tmp_path / "out").glob(".*.part")):
-                assert time.monotonic() < end and process.poll() is None
-                time.sleep(0.05)
-            process.kill()
+        with program(*COMMAND, folder=tmp_path, TMPDIR=str(temporary)) as it:
+            it.until(lambda: list((tmp_path / "out").glob(".*.part")))
+            it.send_signal(signal.SIGKILL)
         assert list(temporary.glob("*/video/long.mp4"))
-        assert subprocess.run(command, cwd=tmp_path, env=environment).returncode == 0
+        with program(*COMMAND, folder=tmp_path, TMPDIR=str(temporary)) as again:
+            assert again.wait() == 0
     assert not list(temporary.iterdir())
 
 
-def test_a_killed_run_goes_on_within_the_clip(rows: Rows, tmp_path: Path, demo_model: LoadedModel) -> None:
+def test_a_killed_run_goes_on_within_the_clip(
+    rows: Rows, tmp_path: Path, long_clip: Path, demo_model: LoadedModel
+) -> None:
     """SIGKILL twice in one clip, which got further each time, and the same command again: the bytes of a single run."""
-    write_clip(tmp_path / "long.mp4", numbered_frames(250, 64, 48))
-    jobs = [{"video": "long.mp4", "click_coordinates": "[30,20]"}, rows[2]]
+    jobs = [{"video": str(long_clip), "click_coordinates": "[30,20]"}, rows[2]]
     (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in jobs))
-    arguments = ["batch", "jobs.jsonl", "--output", "out", "--model", "demo", "--checkpoint", "0.1"]
-    command = [sys.executable, "-m", "sam2_cog", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = (*COMMAND, "--checkpoint", "0.1")
     state, seen = tmp_path / "out/.long.mp4.checkpoint/state", b""
     for _ in range(2):
-        with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
-            end = time.monotonic() + 120
-            while not state.exists() or state.read_bytes() == seen:
-                assert time.monotonic() < end and process.poll() is None
-                time.sleep(0.02)
-            process.send_signal(signal.SIGKILL)
+        with program(*command, folder=tmp_path) as it:
+            it.until(lambda seen=seen: state.exists() and state.read_bytes() != seen)  # type: ignore[misc]
+            it.send_signal(signal.SIGKILL)
+            assert it.wait() == -signal.SIGKILL
         seen = state.read_bytes()
-    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "long.mp4: goes on from its checkpoint" in again.stderr and "done 2, failed 0" in again.stdout
-    segment_video(Request(tmp_path / "long.mp4", "[30,20]"), demo_model, tmp_path / "alone.mp4")
+    with program(*command, folder=tmp_path) as again:
+        assert again.wait() == 0, again.output + again.errors
+        assert "long.mp4: goes on from its checkpoint" in again.errors and "done 2, failed 0" in again.output
+    segment_video(Request(long_clip, "[30,20]"), demo_model, tmp_path / "alone.mp4")
     assert (tmp_path / "out/long.mp4").read_bytes() == (tmp_path / "alone.mp4").read_bytes()
     assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {"long.mp4", "image_1.mp4", "status.jsonl"}
     assert not state.parent.exists()

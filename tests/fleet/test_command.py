@@ -31,6 +31,18 @@ def test_exit_codes_say_whether_all_is_done(manifest: Path, tmp_path: Path, caps
     assert "done 0, failed 0, done before 2" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_locks")
+def test_a_folder_without_file_locks_is_worked_in_and_that_is_said(
+    manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some network file systems have none; checkpoints of runs are locked, too."""
+    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:2]))
+    command = ["batch", str(manifest), "--output", str(tmp_path / "out"), "--model", "demo", "--checkpoint", "1"]
+    assert main(command) == 0
+    (said,) = [text for text in caplog.messages if "locks" in text]
+    assert said.startswith(f"{tmp_path}/out/status.jsonl: there are no file locks on this volume (No locks available)")
+
+
 @pytest.mark.parametrize(("place", "reason"), [("file/out", "Not a directory"), ("/proc/out", "No such file")])
 def test_a_folder_that_cannot_be_is_said_in_a_sentence(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, reason: str

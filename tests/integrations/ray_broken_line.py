@@ -1,6 +1,7 @@
 """Run by Ray's own environment: `CALL ARGUMENTS`, the latter of `sam2-cog`, whose connections to a worker break.
 
-Once, when the worker works on CALL (`load` or `run`); its process lives on, as after a fault of the network.
+Once, when the worker works on CALL (`load` or `run`), which is said; its process lives on, as after a fault of the
+network. Its model takes a while to load, as a large one does: longer than it takes to ask whether the worker is alive.
 """
 
 import os
@@ -10,7 +11,18 @@ import threading
 import time
 
 from sam2_cog.__main__ import main
-from tests.integrations.ray_runs import descendants
+from sam2_cog.fleet import ray_workers
+from tests.integrations.ray_runs import BROKEN, descendants
+
+SECONDS_TO_LOAD = 5
+
+
+class Worker(ray_workers.Worker):
+    """It has the other's name, by which Ray calls its process."""
+
+    def load(self) -> None:
+        time.sleep(SECONDS_TO_LOAD)
+        super().load()
 
 
 def break_once(call: str) -> None:
@@ -18,6 +30,7 @@ def break_once(call: str) -> None:
     while True:
         for pid in descendants(os.getpid()):
             if command_of(pid).startswith(f"ray::Worker.{call}") and shut(pid):
+                print(BROKEN, flush=True)
                 return
         time.sleep(0.05)
 
@@ -43,5 +56,7 @@ def shut(pid: int) -> int:
     return len(shared)
 
 
-threading.Thread(target=break_once, args=(sys.argv[1],), daemon=True).start()
-sys.exit(main(sys.argv[2:]))
+if __name__ == "__main__":
+    ray_workers.Worker = Worker  # type: ignore[misc]
+    threading.Thread(target=break_once, args=(sys.argv[1],), daemon=True).start()
+    sys.exit(main(sys.argv[2:]))

@@ -16,6 +16,8 @@ from typing import Any
 
 from tests.integrations.processes import ROOT, end, peer, spawn, wait_for
 
+BROKEN = "the line is broken"
+"""What `ray_broken_line` says when it has done that."""
 PACKAGES = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
 
 

@@ -17,7 +17,7 @@ from sam2_cog.pipeline import segment_video
 from sam2_cog.request import Request
 from tests.clips import numbered_frames, write_clip
 from tests.integrations.processes import peer, wait_for
-from tests.integrations.ray_runs import RayRun, alive, descendants, environment, workers_of
+from tests.integrations.ray_runs import BROKEN, RayRun, alive, descendants, environment, workers_of
 
 Rows = list[dict[str, Any]]
 Start = Callable[..., RayRun]
@@ -146,6 +146,7 @@ def test_a_worker_that_cannot_be_reached_for_a_while_is_replaced(start: Start, r
     """What it was told may be lost, or still be done: so its process ends, and its clip begins anew elsewhere."""
     run = start(rows[:2], program=("tests.integrations.ray_broken_line", call))
     assert run.finish() == 0, run.log.read_text()
+    assert BROKEN in run.log.read_text()
     events = [(event["id"], event["status"], event["attempt"]) for event in run.events()]
     lost = [("clip_0", "started", 1), ("clip_0", "stopped", 1)] if call == "run" else []
     done = [(name, what, 1) for name in ("clip_0", "clip_1") for what in ("started", "done")]

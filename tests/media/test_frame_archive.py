@@ -36,6 +36,16 @@ def numbers(path: Path) -> list[int]:
     return [frame_number(image) for image in images_of(path)]
 
 
+def laid_out(path: Path, entries: dict[str, bytes], container: str) -> Path:
+    """A zip or a folder of these files."""
+    if container == "zip":
+        return write_zip(path, list(entries.items()))
+    for name, content in entries.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
+
+
 def refusal(path: Path) -> str:
     with pytest.raises(UnreadableVideo) as error:
         probe(path)
@@ -57,6 +67,31 @@ def test_a_folder_is_read_as_a_zip_is(tmp_path: Path) -> None:
     assert np.array_equal(images_of(folder, 1, 3), FRAMES[1:3])
     assert (info.duration_seconds, info.notes) == (pytest.approx(1 / 3), ())
     assert numbers(write_zip(tmp_path / "shot.zip", list(entries.items()))) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("container", ["zip", "folder"])
+def test_frames_may_lie_in_a_folder_of_their_own(tmp_path: Path, container: str) -> None:
+    """As in a zip that was made of their folder, and in what it is unpacked to."""
+    entries = {f"bear/{number:05}.png": encode_image(FRAMES[number]) for number in (2, 0, 1)} | {"README.md": b"x"}
+    path = laid_out(tmp_path / "bears", entries, container)
+    assert (numbers(path), probe(path).frame_count) == ([0, 1, 2], 3)
+    assert np.array_equal(images_of(path, 1, 2), FRAMES[1:2])
+    assert probe(path).notes == ("video: bears holds 1 other file, which was ignored (README.md)",)
+
+
+@pytest.mark.parametrize("container", ["zip", "folder"])
+def test_frames_in_several_folders_are_refused(tmp_path: Path, container: str) -> None:
+    image = encode_image(FRAMES[0])
+    path = laid_out(
+        tmp_path / "JPEGImages", {"bear/0.png": image, "bus/0.png": image, ".thumbs/0.png": image}, container
+    )
+    assert refusal(path) == "holds images in more than one folder, but the frames must lie in a single one"
+
+
+def test_beside_its_frames_a_folder_may_hold_others(tmp_path: Path) -> None:
+    """Such as masks, results or another clip."""
+    entries = {name: encode_image(FRAMES[0]) for name in ("0.png", "masks/0.png", "masks/1.png", ".thumbs/0.png")}
+    assert probe(laid_out(tmp_path / "shot", entries, "folder")).frame_count == 1
 
 
 def test_the_order_of_ten_and_two(tmp_path: Path) -> None:

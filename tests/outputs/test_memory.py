@@ -14,7 +14,7 @@ from sam2_cog.outputs.video import VideoOutput
 from tests.clips import numbered_frames, write_clip
 from tests.outputs.written import soft_masks_of, spec_for
 
-FRAMES = 200
+FRAMES = 150
 FORMATS = [name for name, kind in OUTPUTS.items() if not issubclass(kind, VideoOutput)] + ["mp4"]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from sam2_cog.media.video import part_of, probe
-from tests.clip_table import CASES, Case
+from tests.clip_table import CASES
 from tests.clips import numbered_frames, probe_times, write_clip
 from tests.outputs.written import copy_clip, spec_for, write
 
@@ -29,9 +30,10 @@ def spans(path: Path) -> dict[str, tuple[float, float]]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_picture_and_sound_begin_and_end_where_those_of_the_source_do(name: str, tmp_path: Path) -> None:
-    case: Case = CASES[name]
-    source = case.make(tmp_path / case.file)
+def test_picture_and_sound_begin_and_end_where_those_of_the_source_do(
+    name: str, tmp_path: Path, table_clip: Callable[[str, Path], Path]
+) -> None:
+    case, source = CASES[name], table_clip(name, tmp_path)
     result = copy_clip(source, tmp_path / "out.mp4")
     expected = [time / 1000 for time in case.times_ms]
     assert probe_times(result) == pytest.approx(expected, abs=0.001)

@@ -62,7 +62,7 @@ def test_memory_does_not_grow_with_the_entries(count: int, tmp_path: Path) -> No
 
 def test_an_archive_that_grows_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAM2_MAX_ARCHIVE_BYTES", "2000")
-    words = r"output_format: the archive has \d+ bytes, but at most 2000 are allowed \(SAM2_MAX_ARCHIVE_BYTES\)"
+    words = "output_format: the archive would have more than 2000 bytes, the most that are allowed"
     for add in (
         lambda archive, name: archive.store(name, bytes(900)),
         lambda archive, name: archive.deflate(name, [random.Random(0).randbytes(900)]),

@@ -2,8 +2,10 @@
 
 import io
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,15 @@ from sam2_cog.page.desk import Desk
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 REFUSED = re.compile(r"status of 4\d\d")
+
+DROP = """async (given) => {
+  const data = new DataTransfer();
+  for (const [name, type, text] of given) {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    data.items.add(new File([bytes], name, { type }));
+  }
+  document.dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+}"""
 
 
 @contextmanager
@@ -137,6 +148,11 @@ class User:
         self.page.locator(selector).click(click_count=3)
         self.page.keyboard.type(text)
         self.press("Enter")
+
+    def drop(self, *paths: Path) -> None:
+        """Drop files on the page; the browser tells their types by their names, as it does."""
+        given = [[path.name, guess_type(path)[0] or "", b64encode(path.read_bytes()).decode()] for path in paths]
+        self.page.evaluate(DROP, given)
 
     def track(self) -> None:
         with self.until_more("worked"):

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ from sam2_cog.__main__ import main
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.media.video import probe, read_frames
 from sam2_cog.page.desk import Desk
+from sam2_cog.page.open_clip import OpenClip
 from sam2_cog.page.routes import page_application
 from sam2_cog.painting.render import object_colour
 from sam2_cog.request import Request
@@ -583,6 +585,42 @@ def test_a_saved_session_and_a_page_that_is_loaded_anew_show_the_same_request(us
     other.write_text("{}")
     user.page.locator("#session-file").set_input_files(other)
     user.see("#refusal", "is no saved session")
+
+
+def test_a_page_that_is_loaded_anew_before_it_was_answered_has_lost_nothing(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change is asked about when the one before was answered: the page itself has to know the last ones."""
+    answer, original = Event(), OpenClip.preview
+
+    def slow(clip: OpenClip, inputs: dict[str, Any], frame: int) -> dict[str, Any]:
+        answer.wait(60)
+        return original(clip, inputs, frame)
+
+    monkeypatch.setattr(OpenClip, "preview", slow)
+    x, y = CENTRE
+    user.page.mouse.click(*user.at(x, y))
+    user.page.mouse.click(*user.at(*CORNER), button="right")
+    user.page.locator("select[name=mask_type]").select_option("greenscreen")
+    clicked, lines = user.strings(), user.text("#lines")
+    assert clicked["click_coordinates"] == f"[{x},{y}],[{CORNER[0]},{CORNER[1]}]"
+    user.page.reload()
+    answer.set()
+    user.wait("lines => document.querySelector('#lines').innerText === lines", lines)
+    assert user.strings() == clicked
+    user.rest()
+
+    user.press("Delete")
+    user.page.reload()
+    user.wait("() => document.body.dataset.ready")
+    assert user.strings()["click_coordinates"] == ""
+    assert user.page.locator("select[name=mask_type]").input_value() == "greenscreen"
+
+    user.page.mouse.click(*user.at(x, y), button="right")  # refused: there is nothing to take it from
+    user.see("#click_labels-refusal", "every point has label 0")
+    user.page.reload()
+    user.see("#click_labels-refusal", "every point has label 0")
+    assert user.strings()["click_coordinates"] == f"[{x},{y}]"
 
 
 def test_a_clip_that_was_closed_for_idleness_opens_again_by_itself(

@@ -3,7 +3,6 @@
 import json
 import shlex
 import zipfile
-from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,12 +25,6 @@ from tests.page.browser import CHROMIUM, User, chromium
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing: apt-get install chromium")
 
 COUNT, WIDTH, HEIGHT = 12, 96, 64
-DROP = """async ([name, text]) => {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const data = new DataTransfer();
-  data.items.add(new File([bytes], name));
-  document.dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +66,6 @@ def user(everyone: User, files: dict[str, Path]) -> Iterator[User]:
 def choose(user: User, path: Path) -> None:
     with user.until_more("answers"):
         user.page.locator("#prompt-file").set_input_files(path)
-
-
-def drop(user: User, path: Path) -> None:
-    user.page.evaluate(DROP, [path.name, b64encode(path.read_bytes()).decode()])
 
 
 def shown_files(user: User) -> dict[str, str]:
@@ -134,7 +123,7 @@ def test_a_zip_that_is_dropped_joins_what_is_clicked(user: User, files: dict[str
     user.go(2)
     user.click(5, 60)
     with user.until_more("answers"):
-        drop(user, files["run.zip"])
+        user.drop(files["run.zip"])
     user.see_frame(0)  # the first that it tells of
     assert user.names() == ["object_1", "the disc"] and shown_files(user) == {"masks": "run.zip"}
     assert user.page.locator("#objects li.on input").input_value() == "object_1"
@@ -186,7 +175,7 @@ def test_a_numbered_object_makes_way_for_that_of_a_picture(user: User, files: di
 
 def test_boxes_of_a_file_are_drawn_and_followed(user: User, files: dict[str, Path]) -> None:
     with user.until_more("answers"):
-        drop(user, files["found.csv"])
+        user.drop(files["found.csv"])
     user.see_frame(6)
     user.rest()
     assert user.names() == ["thing", "corner"] and shown_files(user) == {"boxes": "found.csv"}
@@ -203,7 +192,7 @@ def test_boxes_of_a_file_are_drawn_and_followed(user: User, files: dict[str, Pat
 def test_what_does_not_fit_is_refused_at_its_row_and_taken_off(user: User, files: dict[str, Path]) -> None:
     user.click(*disc_centre(0, WIDTH, HEIGHT))
     before = user.text("#lines")
-    drop(user, files["small.png"])
+    user.drop(files["small.png"])
     user.see("#masks-refusal", f"masks: 'small.png' is 9x8, but the video is {WIDTH}x{HEIGHT}, and a mask must be too")
     assert shown_files(user) == {"masks": "small.png"} and user.text("#refusal") == ""
     user.page.locator("#files button").first.click()
@@ -251,6 +240,6 @@ def test_a_saved_session_says_which_file_it_lacks_and_goes_on_with_it(
 def test_a_photo_that_is_dropped_is_still_a_clip(user: User, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(np.full((20, 30, 3), (9, 90, 200), np.uint8)).save(photo)
-    drop(user, photo)
+    user.drop(photo)
     user.see("#clip", "photo.png")
     user.see("#clip", "30\u00d720")

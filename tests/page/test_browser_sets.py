@@ -187,3 +187,46 @@ def see_size_of_masked(user: User, width: int, height: int) -> None:
     user.see("#clip", f"{width}\N{MULTIPLICATION SIGN}{height}")
     user.page.mouse.move(*user.at(width - 1, height - 1))
     assert user.text("#pixel") == f"[{width - 1},{height - 1}]"
+
+
+def test_images_that_are_dropped_together_are_a_set(user: User, files: dict[str, Path], tmp_path: Path) -> None:
+    user.open(files["clip"])
+    for name, side in SIDES.items():
+        (tmp_path / name).write_bytes(encode_image(disc(*side)))
+    user.drop(*(tmp_path / name for name in reversed(NAMES)))
+    user.see("#clip", "images.zip")
+    user.see("#clip", "3 images")
+    for number, (name, side) in enumerate(SIDES.items()):
+        user.go(number)
+        user.see("#of", f"of 2 · {name}")
+        see_size(user, *side)
+
+
+def test_videos_that_are_dropped_together_are_shots(user: User, files: dict[str, Path]) -> None:
+    user.open(files["clip"])
+    user.drop(files["clip"].with_name("1.mp4"), files["clip"])
+    user.see("#clip", "shots.zip")
+    user.see("#clip", "6 frames")
+    user.go(3)
+    user.see("#of", "1:0 1.mp4")
+
+
+def test_several_files_that_are_no_set_are_refused_in_a_sentence(
+    user: User, files: dict[str, Path], tmp_path: Path
+) -> None:
+    user.open(files["clip"])
+    (tmp_path / "more").mkdir()
+    photo, twin, mask, other = (tmp_path / name for name in ("photo.jpg", "more/photo.jpg", "mask.png", "other.png"))
+    for path in (photo, twin, mask, other):
+        Image.new("RGB" if path.suffix == ".jpg" else "L", (9, 8)).save(path)
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("0,thing,1,1,5,5\n")
+    for sentence, given in {
+        "all are images or all are videos": [photo, files["clip"]],
+        "drop others one by one": [boxes, photo],
+        "one file at a time": [mask, other],
+        "Two of the files are called photo.jpg": [photo, twin],
+    }.items():
+        user.drop(*given)
+        user.see("#refusal", sentence)
+    assert "0.mp4" in user.text("#clip")

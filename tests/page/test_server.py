@@ -21,7 +21,9 @@ import pytest
 from sam2_cog.__main__ import main
 from sam2_cog.engine.model import LoadedModel
 from sam2_cog.engine.steps import Steps
+from sam2_cog.errors import UnreadableVideo
 from sam2_cog.media.video import probe, read_frames
+from sam2_cog.page import command
 from sam2_cog.page import desk as desk_module
 from sam2_cog.page.desk import Desk
 from sam2_cog.page.routes import ASSETS, page_application
@@ -29,6 +31,7 @@ from sam2_cog.page.wire import ABSENT, lane_value
 from sam2_cog.pipeline import segment_video
 from sam2_cog.request import FILES, Request
 from sam2_cog.session import Session
+from tests.clips import encode_image, numbered_frames, write_zip
 from tests.http_server import Address, Answer, running
 from tests.page.disc import disc_centre, disc_clip
 
@@ -63,7 +66,7 @@ class Page:
         assert answer.status == 200, answer.body
         return [json.loads(line) for line in answer.body.splitlines()]
 
-    def upload(self, data: bytes, name: str = "clip.mp4") -> Answer:
+    def upload(self, data: bytes | Iterator[bytes], name: str = "clip.mp4") -> Answer:
         return self.address.ask("PUT", f"/api/upload?name={name}", data)
 
 
@@ -191,9 +194,13 @@ def test_an_upload_replaces_the_one_before_and_stays_in_its_folder(page: Page, c
 def test_an_upload_is_bounded_and_nothing_is_left_of_it(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAM2_MAX_UPLOAD_BYTES", "1000")
     before = page.ready()
-    refusal = page.upload(b"x" * 1001)
-    assert refusal.status == 413
-    assert "1000 are allowed (SAM2_MAX_UPLOAD_BYTES)" in refusal.json["error"]
+    sentences: dict[str, bytes | Iterator[bytes]] = {
+        "has 400001 bytes, but at most 1000 are allowed (SAM2_MAX_UPLOAD_BYTES)": b"x" * 400_001,
+        "has more than 1000 bytes, the most that are allowed (SAM2_MAX_UPLOAD_BYTES)": iter([b"x" * 400] * 5),
+    }
+    for sentence, data in sentences.items():
+        refusal = page.upload(data)
+        assert (refusal.status, refusal.json) == (413, {"error": f"video: clip.mp4 {sentence}"})
     assert not list(page.desk._folder.iterdir())
     assert page.ready() == before
 
@@ -387,7 +394,7 @@ def test_a_result_is_that_of_the_command_line_and_needs_no_network(
     page: Page, demo_model: LoadedModel, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page.events("track")
-    monkeypatch.setattr(Steps, "encode_frames", lambda *arguments: pytest.fail("the network ran"))
+    monkeypatch.setattr(Steps, "encode", lambda *arguments: pytest.fail("the network ran"))
     for number, more in enumerate(RESULTS):
         last = page.events("write", {**INPUTS, **more})[-1]
         answer = page.address.ask("GET", last["file"])
@@ -456,8 +463,8 @@ def test_writing_what_was_not_tracked_tracks_it_and_can_be_stopped(page: Page) -
 
 
 def start(*arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "sam2_cog", "ui", "--model", "demo", "--port", "0", "--no-browser", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = [sys.executable, "-m", "sam2_cog", "ui", "--model", "demo", "--port", "0", "--no-browser", *arguments]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_the_command_prints_its_address_and_stops_on_ctrl_c(clip: Path) -> None:
@@ -491,6 +498,47 @@ def test_with_a_host_of_its_own_the_address_holds_a_token() -> None:
         process.communicate()
 
 
-def test_a_clip_that_is_not_there_is_refused_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ui", "no.mp4", "--model", "demo", "--no-browser"]) == 2
-    assert capsys.readouterr().err == "sam2-cog: video: no.mp4 does not exist\n"
+def bad_inputs(folder: Path) -> dict[str, str]:
+    """Files and folders that are no clip, each with what is said of it."""
+    (folder / "empty.mp4").touch()
+    (folder / "text.mp4").write_text("no video")
+    (folder / "photo.png").write_bytes(encode_image(numbered_frames(1, 64, 48)[0])[:100])
+    (folder / "folder").mkdir()
+    write_zip(folder / "notes.zip", [("notes.txt", b"no picture")])
+    return {
+        "no.mp4": "does not exist",
+        "empty.mp4": "is empty",
+        "text.mp4": "cannot be read as a video, an image or a zip of frames",
+        "photo.png": "cannot be decoded",
+        "folder": "is a folder without a video or",
+        "notes.zip": "is a zip without a video or",
+    }
+
+
+def test_what_is_no_clip_is_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "serve", lambda *_: pytest.fail("the page was started"))
+    for name, words in bad_inputs(tmp_path).items():
+        assert main(["ui", str(tmp_path / name), "--model", "demo", "--port", "0", "--no-browser"]) == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith(f"sam2-cog: video: {name} {words}")
+
+
+def test_all_that_can_be_opened_is_not_refused(clip: Path, tmp_path: Path) -> None:
+    images = [(f"{side}.png", encode_image(numbered_frames(1, side, 48)[0])) for side in (64, 48)]
+    shots = [(name, clip.read_bytes()) for name in ("a.mp4", "b.mp4")]
+    for path in (clip, write_zip(tmp_path / "images.zip", images), write_zip(tmp_path / "shots.zip", shots)):
+        command.check_clip(path)
+
+
+def test_a_clip_whose_first_frame_comes_late_is_counted_before_it_is_refused(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be seen only when all frames are looked for."""
+
+    def late(path: Path, *, first_only: bool, used: slice) -> None:
+        raise UnreadableVideo("video: no frame so far")
+
+    monkeypatch.setattr(command, "probe", late)
+    command.check_clip(clip)

@@ -465,7 +465,7 @@ def written(draw: st.DrawFn) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(plain), tuple(typed)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(written())
 def test_however_a_list_is_written_it_is_read_as_its_plain_form_or_refused_as_typed(
     forms: tuple[tuple[str, ...], tuple[str, ...]],

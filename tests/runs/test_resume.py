@@ -36,14 +36,19 @@ def test_a_copy_elsewhere_is_the_same_video_and_another_content_is_not(demo_mode
     assert differing(belongs_to(demo_model, moved), before) == {"video"}
 
 
-def test_a_folder_of_frames_counts_with_its_names_and_contents(demo_model: LoadedModel, tmp_path: Path) -> None:
-    folder = tmp_path / "frames"
-    folder.mkdir()
+@pytest.mark.parametrize("within", ["", "bear"])
+def test_a_folder_of_frames_counts_with_its_names_and_contents(
+    demo_model: LoadedModel, tmp_path: Path, within: str
+) -> None:
+    """Also where the frames lie in a folder of their own in there."""
+    given = tmp_path / "frames"
+    folder = given / within
+    folder.mkdir(parents=True)
     for number, frame in enumerate(numbered_frames(2)):
         (folder / f"{number}.png").write_bytes(encode_image(frame))
-    before = belongs_to(demo_model, folder)
+    before = belongs_to(demo_model, given)
     (folder / "1.png").rename(folder / "2.png")
-    assert differing(belongs_to(demo_model, folder), before) == {"video"}
+    assert differing(belongs_to(demo_model, given), before) == {"video"}
 
 
 @pytest.mark.parametrize(

@@ -296,6 +296,16 @@ def test_bad_zips_are_refused_and_leave_nothing(shots: Path, tmp_path: Path, mon
     assert refusal(shots) == "video: shots.zip has 24 frames, but at most 20 are allowed (SAM2_MAX_FRAMES)"
 
 
+def test_shots_may_lie_in_a_folder_of_their_own(tmp_path: Path, shots: Path) -> None:
+    """As in a zip that was made of their folder, and in what it is unpacked to."""
+    with zipfile.ZipFile(shots) as archive:
+        archive.extractall(tmp_path / "day")
+    assert (tmp_path / "day/takes/1.mp4").exists()
+    with opened_shots(shots) as packed, opened_shots(tmp_path / "day") as unpacked:
+        assert [info.path.name for info in unpacked.videos] == [info.path.name for info in packed.videos]
+        assert unpacked.frame_count == packed.frame_count
+
+
 def test_a_name_that_climbs_stays_within(tmp_path: Path, shots: Path) -> None:
     content = zipfile.ZipFile(shots).read("takes/1.mp4")
     zips = write_zip(tmp_path / "climbs.zip", [("takes/C:\\..\\evil\x7f.mp4", content), (".hidden.mp4", content)])

@@ -3,13 +3,14 @@
 import { Refusal, upload } from "./api.js";
 import { said } from "./request.js";
 import { keep } from "./work.js";
+import { zipped } from "./zip.js";
 
 const $ = (id) => document.getElementById(id);
 
 export class Files {
   constructor(app) {
     this.app = app;
-    $("video-file").onchange = (event) => this.#upload(event.target.files[0]);
+    $("video-file").onchange = (event) => this.#openAll([...event.target.files]);
     $("prompt-file").onchange = (event) => this.#attach(event.target.files[0]);
     $("session-file").onchange = (event) => this.#read(event.target.files[0]);
     document.addEventListener("dragover", (event) => (event.preventDefault(), $("stage").classList.add("over")));
@@ -42,17 +43,29 @@ export class Files {
   async #drop(event) {
     event.preventDefault();
     $("stage").classList.remove("over");
-    const [file] = event.dataTransfer.files;
+    const [file, ...more] = event.dataTransfer.files;
     if (!file) return;
-    if (this.app.opened && (await holdsPrompts(file))) this.#attach(file);
+    if (more.length) this.#openAll([file, ...more]);
+    else if (this.app.opened && (await holdsPrompts(file))) this.#attach(file);
     else if (this.app.clip && /\.json$/i.test(file.name)) this.#read(file);
-    else this.#upload(file);
+    else this.#openAll([file]);
   }
 
-  async #upload(file) {
-    if (!file) return;
-    await this.app.work.run("Uploading", 1, (progress) => upload("/api/upload?", file, progress));
+  async #openAll(files) {
+    if (!files.length) return;
+    await this.app.work.run("Uploading", 1, async (progress) => upload("/api/upload?", await this.#asOne(files), progress));
     await this.app.follow();
+  }
+
+  /** Several files are opened as a .zip of them is. */
+  async #asOne(files) {
+    if (files.length === 1) return files[0];
+    const kinds = new Set(files.map((file) => file.type.split("/")[0]));
+    if (kinds.size > 1 || !(kinds.has("image") || kinds.has("video")))
+      throw new Refusal("Several files open together if all are images or all are videos: drop others one by one.");
+    if (this.app.opened && (await Promise.all(files.map(holdsPrompts))).some(Boolean))
+      throw new Refusal("Masks and boxes join the clip one file at a time: drop them one by one, or masks as a .zip.");
+    return zipped(files, kinds.has("image") ? "images.zip" : "shots.zip");
   }
 
   /** Masks or boxes for the clip that is open, also while it is tracked. */

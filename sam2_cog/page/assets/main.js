@@ -7,8 +7,9 @@ import { Files } from "./files.js";
 import { listen, sheet } from "./keys.js";
 import { VIEWS } from "./paint.js";
 import { leaveOnEnter } from "./panel.js";
-import * as doc from "./request.js";
 import { PromptFiles } from "./prompt_files.js";
+import { remember, remembered } from "./reload.js";
+import * as doc from "./request.js";
 import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
@@ -124,8 +125,8 @@ class App {
   async #takeUp(facts) {
     this.opened = true;
     this.look.form.allow("output_format", facts.formats);
-    const { click_coordinates, masks, boxes } = facts.inputs;
-    if ((click_coordinates || masks || boxes) && doc.isEmpty(this.editor.doc)) await this.read(facts.inputs);
+    const inputs = remembered(facts.id) ?? facts.inputs;
+    if (Object.keys(inputs).length && doc.isEmpty(this.editor.doc)) await this.trying(() => this.read(inputs));
     await this.readLanes();
     this.sync();
   }
@@ -361,6 +362,7 @@ class App {
 
   /** Ask for the masks of this frame and for what is stale: one question at a time, and of many only the last. */
   async sync() {
+    this.#remember();
     this.again = true;
     if (this.inquiring || !this.opened) return;
     this.inquiring = true;
@@ -371,6 +373,11 @@ class App {
     }
     this.inquiring = false;
     this.render();
+  }
+
+  /** For a page that is loaded anew; before the clip is open it may still have to take up what it knew before. */
+  #remember() {
+    if (this.opened || !doc.isEmpty(this.editor.doc)) remember(this.clip.id, this.given());
   }
 
   async #ask() {
@@ -404,12 +411,13 @@ class App {
     return same ? found.mask : null;
   }
 
-  /** Take up a request: typed strings, or a saved session. What is refused stays as it was typed. */
+  /** Take up a request: a saved session, or that of before. What is refused stays as it was typed. */
   async read(inputs) {
     const { form } = this.look;
     for (const { name, default: value } of this.facts.inputs) form.set(name, inputs[name] ?? value);
     const { video, ...others } = inputs; // the clip that is open is the one that is meant
     const fields = [...doc.CLICK_FIELDS, ...doc.FILE_FIELDS];
+    if (!["click_coordinates", ...doc.FILE_FIELDS].some((name) => inputs[name])) return;
     this.typed = Object.fromEntries(fields.map((name) => [name, inputs[name] ?? ""]));
     await this.#take({ ...others, ...form.given() });
   }
@@ -418,6 +426,7 @@ class App {
   async readStrings(typed) {
     if (!this.opened) return;
     this.typed = { ...this.strings, ...typed };
+    this.#remember();
     const { click_coordinates, masks, boxes } = this.typed;
     if (!click_coordinates.trim() && !masks && !boxes) return this.editor.change({ ...this.editor.doc, clicks: [] });
     await this.trying(() => this.#take(this.given()));
