@@ -19,6 +19,7 @@ from sam2_cog.__main__ import main
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["sam2_cog.engine.model", "sam2_cog.pipeline", "sam2_cog.fleet.command"])
+STREAMS = {"output": 1, "errors": 2}
 PATIENCE_SECONDS = 120.0  # the machine may be busy with other things
 
 
@@ -59,6 +60,8 @@ class Program:
 def program(*arguments: object, folder: Path, **environment: str) -> Iterator[Program]:
     """`sam2-cog ARGUMENTS` in a folder, with these variables too; it is killed where it has not ended by itself."""
     with tempfile.TemporaryDirectory() as said:
+        for name in STREAMS:
+            (Path(said) / name).touch()
         words = [str(argument) for argument in arguments]
         process = _FORKS.Process(target=_run, args=(words, folder, environment, Path(said)))
         process.start()
@@ -70,8 +73,8 @@ def program(*arguments: object, folder: Path, **environment: str) -> Iterator[Pr
 
 
 def _run(arguments: list[str], folder: Path, environment: dict[str, str], said: Path) -> None:
-    for number, name in ((1, "output"), (2, "errors")):
-        os.dup2(os.open(said / name, os.O_WRONLY | os.O_CREAT), number)
+    for name, number in STREAMS.items():
+        os.dup2(os.open(said / name, os.O_WRONLY), number)
     os.chdir(folder)
     os.environ.update(environment)
     tempfile.tempdir = None  # by TMPDIR anew

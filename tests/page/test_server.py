@@ -4,8 +4,6 @@ import http.client
 import json
 import re
 import signal
-import subprocess
-import sys
 import time
 import zipfile
 from base64 import b64decode
@@ -34,6 +32,7 @@ from sam2_cog.session import Session
 from tests.clips import encode_image, numbered_frames, write_zip
 from tests.http_server import Address, Answer, running
 from tests.page.disc import disc_centre, disc_clip
+from tests.program import program
 
 COUNT, WIDTH, HEIGHT = 8, 96, 64
 CLICK = "[{},{}]".format(*disc_centre(0, WIDTH, HEIGHT))
@@ -462,40 +461,29 @@ def test_writing_what_was_not_tracked_tracks_it_and_can_be_stopped(page: Page) -
 # The command.
 
 
-def start(*arguments: str) -> "subprocess.Popen[str]":
-    words = [sys.executable, "-m", "sam2_cog", "ui", "--model", "demo", "--port", "0", "--no-browser", *arguments]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+COMMAND = ("ui", "--model", "demo", "--port", "0", "--no-browser")
 
 
-def test_the_command_prints_its_address_and_stops_on_ctrl_c(clip: Path) -> None:
-    process = start(str(clip))
-    try:
-        assert process.stdout is not None
-        found = re.match(r"sam2-cog: http://127\.0\.0\.1:(\d+)/ ", process.stdout.readline())
+def test_the_command_prints_its_address_and_stops_on_ctrl_c(clip: Path, tmp_path: Path) -> None:
+    with program(*COMMAND, clip, folder=tmp_path) as it:
+        it.until(lambda: "\n" in it.output)
+        found = re.match(r"sam2-cog: http://127\.0\.0\.1:(\d+)/ ", it.output)
         assert found
-        address = Address(int(found[1]))
-        page = Page(address, Desk(lambda: pytest.fail("not this one")))
+        page = Page(Address(int(found[1])), Desk(lambda: pytest.fail("not this one")))
         facts = page.ready()
         assert (facts["state"], facts["frames"], facts["video"]) == ("ready", COUNT, str(clip))
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-        assert (process.returncode, "Traceback" in errors) == (0, False)
-    finally:
-        process.kill()
+        it.send_signal(signal.SIGINT)
+        assert (it.wait(), "Traceback" in it.errors) == (0, False)
 
 
-def test_with_a_host_of_its_own_the_address_holds_a_token() -> None:
-    process = start("--host", "0.0.0.0")
-    try:
-        assert process.stdout is not None
-        found = re.match(r"sam2-cog: http://[^/]+:(\d+)/\?token=(\S{22}) ", process.stdout.readline())
+def test_with_a_host_of_its_own_the_address_holds_a_token(tmp_path: Path) -> None:
+    with program(*COMMAND, "--host", "0.0.0.0", folder=tmp_path) as it:
+        it.until(lambda: "\n" in it.output)
+        found = re.match(r"sam2-cog: http://[^/]+:(\d+)/\?token=(\S{22}) ", it.output)
         assert found
         address = Address(int(found[1]))
         assert address.ask("GET", "/api/clip").status == 401
         assert address.ask("GET", f"/api/clip?token={found[2]}").json["state"] == "none"
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def bad_inputs(folder: Path) -> dict[str, str]:

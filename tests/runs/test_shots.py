@@ -54,15 +54,15 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(demo_model: LoadedModel, shots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(small_model: LoadedModel, shots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a request into a folder of its own; nothing may be left of what was unpacked and written beside."""
     (tmp_path / "temporary").mkdir()
     (tmp_path / "results").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
 
-    def run_request(**inputs: Any) -> Result:
+    def run_request(model: LoadedModel = small_model, **inputs: Any) -> Result:
         request = Request(**{"video": shots, **CLICKS} | inputs)
-        result = segment_video(request, demo_model, tmp_path / "results/result.zip", lambda *_: None)
+        result = segment_video(request, model, tmp_path / "results/result.zip", lambda *_: None)
         assert not list((tmp_path / "temporary").iterdir())
         assert [path.name for path in (tmp_path / "results").iterdir()] == ["result.zip"]
         return result
@@ -89,8 +89,8 @@ def truth(shot: str, name: str, number: int) -> np.ndarray:
     return turned(draw_frame(SECOND[number])[1][bird].astype(np.uint8) * 255) > 127
 
 
-def test_clicks_in_one_shot_give_exact_masks_in_the_other(run: Run) -> None:
-    result = run(mask_type="binary", output_format="png")
+def test_clicks_in_one_shot_give_exact_masks_in_the_other(run: Run, demo_model: LoadedModel) -> None:
+    result = run(demo_model, mask_type="binary", output_format="png")
     found = masks_in(result.path)
     assert list(found) == ["1.zip", "2.zip"] and (result.frames, result.objects) == (24, 2)
     for shot, size in (("1.zip", (360, 640)), ("2.zip", SMALL[::-1])):
@@ -114,7 +114,7 @@ def test_videos_keep_their_own_size_times_and_sound(run: Run, tmp_path: Path) ->
     assert small.frame_times[0] == 0
 
 
-def test_shots_of_one_size_are_as_the_clip_that_they_were_cut_from(demo_model: LoadedModel, tmp_path: Path) -> None:
+def test_shots_of_one_size_are_as_the_clip_that_they_were_cut_from(small_model: LoadedModel, tmp_path: Path) -> None:
     """Bit for bit; prompts and a correction in either shot, a backward pass over the cut, frames in both notations."""
     frames = numbered_frames(9, 96, 64)
     whole = write_clip(tmp_path / "whole.mp4", frames, **LOSSLESS)
@@ -131,7 +131,7 @@ def test_shots_of_one_size_are_as_the_clip_that_they_were_cut_from(demo_model: L
 
     def masks(video: Path, click_frames: str) -> list[bytes]:
         request = Request(video, click_frames=click_frames, **given)
-        path = segment_video(request, demo_model, tmp_path / "result.zip", lambda *_: None).path
+        path = segment_video(request, small_model, tmp_path / "result.zip", lambda *_: None).path
         if video == whole:
             with zipfile.ZipFile(path) as archive:
                 found = {
@@ -188,29 +188,29 @@ def test_what_does_not_fit_is_refused_before_the_network(
     assert str(refused.value) == sentence
 
 
-def test_the_result_is_a_zip_and_has_no_report(shots: Path, demo_model: LoadedModel, tmp_path: Path) -> None:
+def test_the_result_is_a_zip_and_has_no_report(shots: Path, small_model: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"^output: 'a.mp4' does not end in .zip, which several shots need$"):
-        segment_video(Request(shots, **CLICKS), demo_model, tmp_path / "a.mp4")
+        segment_video(Request(shots, **CLICKS), small_model, tmp_path / "a.mp4")
     several = "there is none beside several results, and shots.zip holds several shots"
     with pytest.raises(InvalidRequest, match=f"^report: {several}$"):
-        segment_video(Request(shots, **CLICKS), demo_model, tmp_path / "a.zip", report=tmp_path / "a.json")
+        segment_video(Request(shots, **CLICKS), small_model, tmp_path / "a.zip", report=tmp_path / "a.json")
     with pytest.raises(InvalidRequest, match=f"^checkpoint: {several}$"):
-        segment_video(Request(shots, **CLICKS), demo_model, tmp_path / "a.zip", checkpoint=1)
+        segment_video(Request(shots, **CLICKS), small_model, tmp_path / "a.zip", checkpoint=1)
     frames = frame_zip(tmp_path / "frames.zip", numbered_frames(2))
     with pytest.raises(InvalidRequest, match=r"^output: 'a.zip' does not end in .mp4, which mp4 needs$"):
-        segment_video(Request(frames, "[1,1]"), demo_model, tmp_path / "a.zip")
+        segment_video(Request(frames, "[1,1]"), small_model, tmp_path / "a.zip")
     asked: list[str] = []
 
     def place(suffix: str) -> Path:
         asked.append(suffix)
         return tmp_path / f"result{suffix}"
 
-    assert segment_video(Request(shots, **CLICKS), demo_model, place, lambda *_: None).path.name == "result.zip"
+    assert segment_video(Request(shots, **CLICKS), small_model, place, lambda *_: None).path.name == "result.zip"
     assert asked == [".zip"]
 
 
 def test_several_paths_are_shots_in_the_order_given(
-    run: Run, shots: Path, demo_model: LoadedModel, tmp_path: Path
+    run: Run, shots: Path, small_model: LoadedModel, tmp_path: Path
 ) -> None:
     """The same as a zip of them whose names are in that order; nothing is copied."""
     expected = run(output_format="png", mask_type="binary", click_frames="1:0,0:3", click_coordinates="[80,22],[56,96]")
@@ -221,7 +221,7 @@ def test_several_paths_are_shots_in_the_order_given(
 
     def of(path: Path, *order: Path) -> Path:
         first, *further = order
-        return segment_video(replace(request, video=first), demo_model, path, lambda *_: None, further=further).path
+        return segment_video(replace(request, video=first), small_model, path, lambda *_: None, further=further).path
 
     assert of(tmp_path / "given.zip", *paths).read_bytes() == expected.path.read_bytes()
     turned_round = of(tmp_path / "turned.zip", *reversed([*paths, paths[1]]))
