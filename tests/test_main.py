@@ -29,13 +29,13 @@ CLICK = ("--click-coordinates", "[30,40]")
 
 
 @pytest.fixture(autouse=True)
-def loaded_once(demo_model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
-    """The names of the models that were asked for; all get the demo model."""
+def loaded_once(at_64_pixels: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The names of the models that were asked for; all get the demo model, at 64 pixels."""
     asked: list[str | None] = []
 
     def load(name: str | None) -> LoadedModel:
         asked.append(name)
-        return demo_model
+        return at_64_pixels
 
     monkeypatch.setattr(model, "load_model", load)
     return asked

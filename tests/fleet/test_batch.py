@@ -27,7 +27,7 @@ Run = Callable[[Rows], list[Event]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, demo_model: LoadedModel) -> Run:
+def run(tmp_path: Path, small_model: LoadedModel) -> Run:
     """Carry out rows in the test's own folder, with results in `out`; returns the last event of each clip."""
 
     def run_rows(rows: Rows) -> list[Event]:
@@ -36,7 +36,7 @@ def run(tmp_path: Path, demo_model: LoadedModel) -> Run:
         results, events = Results(str(tmp_path / "out")), list[Event]()
         with Status(results.path("status.jsonl")) as status:
             jobs = left_to_do(read_manifest(manifest), status, results)
-            run_batch(jobs, demo_model, status, results, events.append)
+            run_batch(jobs, small_model, status, results, events.append)
         return events
 
     return run_rows
@@ -52,7 +52,7 @@ def rows(tmp_path: Path) -> Rows:
 
 
 def test_the_results_are_those_of_single_runs_byte_for_byte(
-    run: Run, rows: Rows, tmp_path: Path, demo_model: LoadedModel
+    run: Run, rows: Rows, tmp_path: Path, small_model: LoadedModel
 ) -> None:
     events = run([row | {"output_format": "png"} for row in rows])
     assert [(event.id, event.status, event.frames) for event in events] == [
@@ -61,7 +61,7 @@ def test_the_results_are_those_of_single_runs_byte_for_byte(
         ("image_1", "done", 1),
     ]
     alone = tmp_path / "alone.zip"
-    segment_video(Request(tmp_path / "clip.mp4", "[30,20]", output_format="png"), demo_model, alone)
+    segment_video(Request(tmp_path / "clip.mp4", "[30,20]", output_format="png"), small_model, alone)
     assert (tmp_path / "out/clip.zip").read_bytes() == alone.read_bytes()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "clip.zip",
@@ -72,7 +72,7 @@ def test_the_results_are_those_of_single_runs_byte_for_byte(
 
 
 def test_a_row_gives_the_kind_of_file_that_its_input_gives(
-    run: Run, rows: Rows, tmp_path: Path, demo_model: LoadedModel
+    run: Run, rows: Rows, tmp_path: Path, small_model: LoadedModel
 ) -> None:
     """Byte for byte as a single run, and done once: a photo, several objects' masks, shots, images of several sizes."""
     clip, image = ((tmp_path / name).read_bytes() for name in ("clip.mp4", "image_0.png"))
@@ -95,7 +95,7 @@ def test_a_row_gives_the_kind_of_file_that_its_input_gives(
     for name, row in of_id.items():
         request = Request(tmp_path / row.pop("video"), **{key: row[key] for key in row if key != "id"})
         (tmp_path / "alone").mkdir(exist_ok=True)
-        segment_video(request, demo_model, tmp_path / "alone" / name)
+        segment_video(request, small_model, tmp_path / "alone" / name)
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
     (tmp_path / "out/photo.jpg").unlink()
     assert [event.id for event in run([of_id["mask.png"] | {"video": "image_0.png"}])] == []
@@ -191,7 +191,7 @@ def test_a_second_run_on_the_same_folder_is_refused(tmp_path: Path) -> None:
         Status(tmp_path / "status.jsonl").__enter__()
 
 
-def test_clips_and_results_may_be_at_addresses(rows: Rows, tmp_path: Path, demo_model: LoadedModel) -> None:
+def test_clips_and_results_may_be_at_addresses(rows: Rows, tmp_path: Path, small_model: LoadedModel) -> None:
     """`memory://` is a store of fsspec like any other."""
     import fsspec
 
@@ -204,7 +204,7 @@ def test_clips_and_results_may_be_at_addresses(rows: Rows, tmp_path: Path, demo_
     results, events = Results("memory://results/one"), list[Event]()
     try:
         with Status(results.path("status.jsonl")) as status:
-            run_batch(read_manifest(manifest), demo_model, status, results, events.append)
+            run_batch(read_manifest(manifest), small_model, status, results, events.append)
             assert [event.status for event in events] == ["done", "failed"]
             assert "memory://clips/gone.mp4 cannot be fetched" in events[1].error
             assert [job.name for job in left_to_do(read_manifest(manifest), status, results)] == ["gone"]
