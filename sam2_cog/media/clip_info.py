@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sam2_cog.media.stored_order import StoredOrder
 from sam2_cog.media.to_bt709 import Colours
 
 
@@ -40,6 +41,9 @@ class VideoInfo:
     uniform: bool = True  # size and colours never change within the stream
     orderly: bool = True  # it decoded without a complaint, and its time stamps are in order as they are
     promised: bool = False  # by its packets, not decoded yet: `read_frames` holds each frame against it
+    key_frames: np.ndarray = field(default_factory=lambda: frozen(()), repr=False, compare=False)  # indices
+    order: StoredOrder | None = field(default=None, repr=False, compare=False)  # where it was found out
+    counted: bool = False  # `pts` holds for `seek_points` only; frames after such a one are known by their number
     clock_start: int = 0  # ticks
     clock_shifts: tuple[int, ...] = ()  # ticks to add to the file's clock from its k-th jump on, see frame_times.py
     notes: tuple[str, ...] = ()  # what of the file does not come through as it is, as sentences

@@ -133,7 +133,7 @@ def _indexed(info: VideoInfo) -> VideoInfo:
     copies = _copies_of(info)
     with copies.lock:
         if copies.indexed is None and not copies.no_index:
-            copies.indexed = copy_stream(info.path, info.stream_index, info.frame_times)
+            copies.indexed = copy_stream(info)
             copies.no_index = copies.indexed is None
         copy = copies.indexed
     if copy is None:
@@ -146,6 +146,7 @@ def _indexed(info: VideoInfo) -> VideoInfo:
         time_base=copy.time_base,
         pts=copy.stamps,
         clock_start=0,
+        counted=copy.counted,
         promised=False,  # whoever reads the clip itself to its end finds out
     )
 
@@ -193,7 +194,9 @@ def _command(info: VideoInfo, wanted: range, anchor: int, shown: ShownTimes | No
         seconds = ceil((int(info.pts[anchor]) + info.clock_start) * info.time_base * 10**6) / 10**6
         seek = {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{seconds:.6f}"}
         pick = f"eq(pts,{info.pts[wanted.start] + info.clock_start})+gt(selected_n,0)"
-        if shown:
+        if info.counted:
+            pick = _count(int(info.pts[anchor]), wanted.start - anchor)
+        elif shown:
             pick = f"st(0,max(ld(0),key*eq(pts,{info.pts[anchor] + info.clock_start})));ld(0)*({pick})"
     yuv = {"in_color_matrix": info.yuv_matrix, "in_range": "pc" if info.full_range else "tv"} if info.yuv_matrix else {}
     source = ffmpeg.input(SOURCE, nostdin=None, copyts=None, **input_options(), **seek)
@@ -210,6 +213,14 @@ def _command(info: VideoInfo, wanted: range, anchor: int, shown: ShownTimes | No
     output = {"format": "rawvideo", "frames:v": count, **passthrough(), **ticks}
     command: list[str] = ffmpeg.output(frames, "pipe:", **output).compile()
     return command
+
+
+def _count(stamp: int, frames: int) -> str:
+    """The frames from so many on after the first, if that is the key frame of this stamp: else none.
+
+    The first has the stamp of its packet; of those after it ffmpeg makes up what fits an increasing order.
+    """
+    return f"if(eq(n,0),st(0,key*eq(pts,{stamp})));ld(0)*gte(n,{frames})"
 
 
 def _pixel_formats(info: VideoInfo) -> tuple[str, ...]:

@@ -15,7 +15,9 @@ import ffmpeg
 import numpy as np
 
 from sam2_cog import limits
+from sam2_cog.media.clip_info import VideoInfo
 from sam2_cog.media.ffmpeg_run import COMPACT, SOURCE, compact_entries, ffprobe, input_options, running, start
+from sam2_cog.media.stored_order import StoredOrder
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class IndexedCopy:
     time_base: Fraction  # seconds a tick
     stamps: np.ndarray  # (frames,) int64 ticks of every frame in display order, strictly increasing
     key_frames: np.ndarray  # indices of the frames where decoding may start
+    counted: bool  # the packets have no times of display: the stamps are in their order, and those of key frames right
 
     @property
     def path(self) -> Path:
@@ -33,21 +36,32 @@ class IndexedCopy:
         return _path(self.file)
 
 
-def copy_stream(path: Path, stream_index: int, frame_times: np.ndarray) -> IndexedCopy | None:
-    """Copy a stream whose frames are shown at these (frames,) seconds; None where that gains nothing or cannot be done.
+def copy_stream(info: VideoInfo) -> IndexedCopy | None:
+    """Copy the stream of a clip all of which was decoded; None where that gains nothing or cannot be done.
 
-    It cannot where a packet is not a frame, where packets have no times of display, or where the disk is full.
+    It cannot where a packet is not a frame, where packets have no times of display and the order of the frames is not
+    known either, or where the disk is full.
     """
     file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the object
-    if _copied(path, stream_index, file):
-        time_base, packets, reordered = _packets(file)
-        order = np.argsort(packets[:, 0], kind="stable")
-        stamps, key_frames = packets[order, 0], np.flatnonzero(packets[order, 1])
-        invented = reordered and (np.diff(packets[:, 0]) > 0).all()  # AVI has none, and ffmpeg counts the packets
-        if len(key_frames) > 1 and not invented and _same_times(stamps, float(time_base), frame_times):
-            return IndexedCopy(file, time_base, stamps, key_frames)
+    if _copied(info.path, info.stream_index, file):
+        time_base, packets, held_back = _packets(file)
+        counted = held_back > 0 and bool((np.diff(packets[:, 0]) > 0).all())  # AVI has none, ffmpeg counts the packets
+        stamps, marked = packets[np.argsort(packets[:, 0], kind="stable")].T
+        key_frames = np.flatnonzero(marked)
+        if counted:
+            key_frames = _fresh_starts(key_frames, info.order, held_back)
+        key_frames = np.intersect1d(key_frames, info.key_frames)  # only its packet may call a frame so
+        if len(key_frames) > 1 and _same_times(stamps, float(time_base), info.frame_times):
+            return IndexedCopy(file, time_base, stamps, key_frames, counted)
     file.close()
     return None
+
+
+def _fresh_starts(key_packets: np.ndarray, order: StoredOrder | None, held_back: int) -> np.ndarray:
+    """The frames whose packet has the same number, where a decoder that holds so many back can begin to count."""
+    if order is None or order.held_back > held_back:
+        return key_packets[:0]
+    return np.intersect1d(key_packets[:-1], order.fresh_starts)  # ffmpeg's seek to a NUT's last one lands before it
 
 
 def _same_times(stamps: np.ndarray, tick: float, seconds: np.ndarray) -> bool:
@@ -74,11 +88,11 @@ def _copied(path: Path, stream_index: int, file: IO[bytes]) -> bool:
             process.wait()
 
 
-def _packets(file: IO[bytes]) -> tuple[Fraction, np.ndarray, bool]:
-    """The stream's seconds a tick; (packets, 2) int64: each packet's time, and 1 where it is a key frame's; and whether
-    frames may be stored in another order than they are shown in.
+def _packets(file: IO[bytes]) -> tuple[Fraction, np.ndarray, int]:
+    """The stream's seconds a tick; (packets, 2) int64: each packet's time, and 1 where it is a key frame's; and how
+    many frames a decoder will hold back, because they may be stored in another order than they are shown in.
     """
-    time_base, found, reordered = Fraction(1), [], False
+    time_base, found, held_back = Fraction(1), [], 0
     entries = "packet=pts,flags:stream=time_base,has_b_frames"
     with running(ffprobe("-show_entries", entries, *COMPACT), _path(file)) as (process, _):
         for line in process.stdout:
@@ -86,8 +100,8 @@ def _packets(file: IO[bytes]) -> tuple[Fraction, np.ndarray, bool]:
             if "flags" in entry and entry["pts"].lstrip("-").isdigit():
                 found.append((int(entry["pts"]), int("K" in entry["flags"])))
             elif "time_base" in entry:
-                time_base, reordered = Fraction(entry["time_base"]), entry.get("has_b_frames", "0") != "0"
-    return time_base, np.array(found, np.int64).reshape(-1, 2), reordered
+                time_base, held_back = Fraction(entry["time_base"]), int(entry.get("has_b_frames", "0"))
+    return time_base, np.array(found, np.int64).reshape(-1, 2), held_back
 
 
 def _path(file: IO[bytes]) -> Path:

@@ -14,6 +14,7 @@ import numpy as np
 from sam2_cog import limits
 from sam2_cog.media.ffmpeg_run import COMPACT, compact_entries, ffprobe, reason, running
 from sam2_cog.media.refusals import sentence, unreadable
+from sam2_cog.media.stored_order import StoredOrder, stored_order
 
 _TELLING = ("mov", "matroska")  # containers whose packets have times, and are marked where decoding may start
 _TELLING_CODECS = (  # whose decoders find a key frame where the packets mark one, whatever ffmpeg's age; qtrle's do not
@@ -34,6 +35,7 @@ class Scan:
     uniform: bool  # size and colours never change
     sound: bool  # decoded without a complaint
     notes: tuple[str, ...] = ()  # what is lost, as sentences
+    order: StoredOrder | None = None  # known where all was decoded, in most containers
 
 
 def scan_packets(path: Path, stream: dict[str, Any], container: str) -> Scan | None:
@@ -74,12 +76,13 @@ def scan_packets(path: Path, stream: dict[str, Any], container: str) -> Scan | N
 
 
 def scan_frames(path: Path, stream: dict[str, Any], first_only: bool = False) -> Scan:
-    """Decode a stream of ffprobe's description, or only its first frame: 16 bytes a frame are kept.
+    """Decode a stream of ffprobe's description, or only its first frame: 24 bytes a frame are kept.
 
     Raises:
         UnreadableVideo: no frame can be decoded, or there are more than is allowed.
     """
     key_frames, looks, duration = array("q"), set[tuple[str | None, ...]](), 0
+    positions = array("q")
     own, guessed = array("q"), array("q")  # where a frame has no stamp of its own, ffmpeg guesses one
     pixels, deadline = int(stream["width"]) * int(stream["height"]), limits.Deadline()
     with running(_command(stream, first_only), path) as (process, errors):
@@ -94,6 +97,8 @@ def scan_frames(path: Path, stream: dict[str, Any], first_only: bool = False) ->
             time = _ticks(entry, "pts", "pkt_pts")
             own.append(time if time is not None else guessed[-1])
             duration = _ticks(entry, "duration", "pkt_duration") or 0
+            position = _ticks(entry, "pkt_pos")
+            positions.append(-1 if position is None else position)
             looks.add(tuple(entry.get(name) for name in _LOOK))
             deadline.check()
             if excess := excess_of_clip(len(own), pixels, 0, so_far=True):
@@ -108,7 +113,9 @@ def scan_frames(path: Path, stream: dict[str, Any], first_only: bool = False) ->
     announced = f" of {stream['nb_frames']}" if "nb_frames" in stream else ""
     damage = sentence(path, f"is damaged, {len(own)}{announced} frames could be decoded{complaint}")
     notes = (damage,) if complaint else ()
-    return Scan(stamps, np.array(key_frames, np.int64), duration, len(looks) == 1, not complaint, notes)
+    keys = np.array(key_frames, np.int64)
+    order = stored_order(np.array(positions), keys)
+    return Scan(stamps, keys, duration, len(looks) == 1, not complaint, notes, order)
 
 
 def excess_of_clip(frames: int, pixels: int, seconds: float, *, so_far: bool = False) -> str:
@@ -125,7 +132,7 @@ def excess_of_clip(frames: int, pixels: int, seconds: float, *, so_far: bool = F
 
 def _command(stream: dict[str, Any], first_only: bool) -> list[str]:
     # what was renamed from version to version is asked for by both names
-    names = ("key_frame", "pts", "pkt_pts", "best_effort_timestamp", "pkt_duration", "duration", *_LOOK)
+    names = ("key_frame", "pts", "pkt_pts", "best_effort_timestamp", "pkt_duration", "duration", "pkt_pos", *_LOOK)
     extent = ("-read_intervals", f"%+#{_PACKETS_TO_FIRST_FRAME}") if first_only else ("-threads", "auto")
     chosen = ("-select_streams", str(stream["index"]), "-show_entries", f"frame={','.join(names)}")
     return ffprobe(*chosen, *COMPACT, *extent)

@@ -194,6 +194,8 @@ def _probe_video(path: Path, first_only: bool, certain: bool) -> VideoInfo:
         pixel_aspect=stream_header.pixel_aspect(stream),
         uniform=scan.uniform,
         orderly=orderly,
+        key_frames=frozen(scan.key_frames),
+        order=scan.order,
         promised=promised,
         clock_start=start,
         clock_shifts=times.shifts,
