@@ -162,7 +162,7 @@ class User:
 
     def see(self, selector: str, text: str) -> None:
         """Wait until a place holds this text."""
-        self.wait("([place, text]) => document.querySelector(place).textContent.includes(text)", [selector, text])
+        self.wait("([place, text]) => document.querySelector(place)?.textContent.includes(text)", [selector, text])
 
     def text(self, selector: str) -> str:
         return self.page.locator(selector).inner_text()
